@@ -1,1 +1,4 @@
-//! Empty.
+//! Haggle.
+#![allow(missing_docs)]
+pub mod error;
+pub mod protocol;

@@ -1,2 +1,2 @@
 //! Empty.
-fn main(){}
+fn main() {}

@@ -1,0 +1,205 @@
+//! What somebody asks for: one plain struct a command, the same for every vocabulary and transport.
+//!
+//! What lives here: the commands of users and of the shop's backend. What must not: how they were spelt.
+
+use std::sync::Arc;
+
+use super::ids::{ClientId, ConversationRef, MessageId, Seq, UserId};
+use super::model::{Body, Person};
+
+/// Who is calling, as their token and the database say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The person, with the name and role in force.
+    pub person: Person,
+}
+
+/// Messages a page where the client does not say (CONTRACT section 3).
+pub const PAGE_DEFAULT: u32 = 50;
+/// Messages a page at most.
+pub const PAGE_MAX: u32 = 200;
+/// Conversations a page at most.
+pub const CONVERSATIONS_MAX: u32 = 100;
+
+/// What a user can ask for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Hear a conversation from now on, or from a cursor.
+    Join(Join),
+    /// Hear it no longer.
+    Leave(ConversationRef),
+    /// Say something.
+    Send(Send),
+    /// Be seen typing, or no longer.
+    Typing(Typing),
+    /// Have received everything up to a place.
+    Received(Mark),
+    /// Have read everything up to a place.
+    Read(Mark),
+    /// A page of a conversation.
+    History(History),
+    /// A page of one's conversations.
+    Conversations(Conversations),
+    /// One of one's conversations.
+    Conversation(ConversationRef),
+    /// Open a conversation, or find the one that two people have already.
+    Open(Open),
+    /// All unread counts.
+    Unread,
+    /// Whether somebody is online.
+    Presence(UserId),
+}
+
+/// `Command::Join`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Join {
+    /// Which conversation.
+    pub conversation: ConversationRef,
+    /// The last place seen; with it everything after is told, one's own included.
+    pub after: Option<Seq>,
+}
+
+/// `Command::Send`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Send {
+    /// Where.
+    pub conversation: ConversationRef,
+    /// What.
+    pub body: Body,
+    /// `text` or the client's word.
+    pub kind: Arc<str>,
+    /// The key of idempotence.
+    pub client_id: Option<ClientId>,
+}
+
+/// `Command::Typing`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Typing {
+    /// Where.
+    pub conversation: ConversationRef,
+    /// Begun or ended.
+    pub on: bool,
+}
+
+/// `Command::Received` and `Command::Read`: a cursor moves forward, never back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Where.
+    pub conversation: ConversationRef,
+    /// Up to and with this place; `None` is the newest. Past the newest counts as the newest.
+    pub seq: Option<Seq>,
+}
+
+/// `Command::History`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct History {
+    /// Where.
+    pub conversation: ConversationRef,
+    /// Which page.
+    pub page: Page,
+    /// At most so many messages, 1 to [`PAGE_MAX`].
+    pub limit: u32,
+}
+
+/// Which messages a page holds; whichever, they come oldest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// The newest.
+    Newest,
+    /// The newest before a place.
+    Before(Seq),
+    /// The newest before a message.
+    BeforeMessage(MessageId),
+    /// The oldest after a place.
+    After(Seq),
+}
+
+/// `Command::Conversations`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conversations {
+    /// At most so many, 1 to [`CONVERSATIONS_MAX`].
+    pub limit: u32,
+    /// Where the page before ended.
+    pub cursor: Option<ListCursor>,
+}
+
+/// The place in a list of conversations, newest activity first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListCursor {
+    /// The last shown conversation's latest activity, in milliseconds since 1970 UTC.
+    pub active_at_ms: i64,
+    /// Its number.
+    pub id: i64,
+}
+
+/// `Command::Open`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Open {
+    /// Whom to talk to; the caller is added.
+    pub participants: Vec<UserId>,
+    /// What about: kind and id.
+    pub subject: Option<(Arc<str>, Arc<str>)>,
+    /// A title.
+    pub title: Option<Arc<str>>,
+}
+
+/// How many participants one call may bring (CONTRACT section 3).
+pub const PARTICIPANTS_MAX: usize = 10_000;
+
+/// What the shop's backend can ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Provision {
+    /// Create a user or change what is given.
+    User(PutUser),
+    /// Create a subject or change what is given.
+    Subject(PutSubject),
+    /// Create a conversation by its key or change what is given, and add participants.
+    Conversation(PutConversation),
+    /// Take somebody out of a conversation.
+    RemoveParticipant(Arc<str>, UserId),
+}
+
+/// `Provision::User`. What is `None` stays as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutUser {
+    /// Who.
+    pub id: UserId,
+    /// The name, before any token's.
+    pub name: Option<Arc<str>>,
+    /// The role, before any token's.
+    pub role: Option<Arc<str>>,
+    /// Whether they may come in.
+    pub active: Option<bool>,
+}
+
+/// `Provision::Subject`. What is `None` stays as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutSubject {
+    /// One of [`super::model::SUBJECT_KINDS`].
+    pub kind: Arc<str>,
+    /// The shop's id of it.
+    pub id: Arc<str>,
+    /// What to call it.
+    pub title: Option<Arc<str>>,
+    /// Who sells it.
+    pub owner: Option<UserId>,
+    /// Its page.
+    pub url: Option<Arc<str>>,
+    /// Its picture.
+    pub image_url: Option<Arc<str>>,
+}
+
+/// `Provision::Conversation`. What is `None` stays as it was; participants are added, none removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutConversation {
+    /// The shop's key.
+    pub key: Arc<str>,
+    /// The shop's word for what it is.
+    pub kind: Option<Arc<str>>,
+    /// A title.
+    pub title: Option<Arc<str>>,
+    /// What it is about: kind and id.
+    pub subject: Option<(Arc<str>, Arc<str>)>,
+    /// Who is in it, each with their part.
+    pub participants: Vec<(UserId, Option<Arc<str>>)>,
+}

@@ -1,0 +1,73 @@
+//! What happens and is told: one plain variant an event, the same for every vocabulary and transport.
+//!
+//! What lives here: the events. What must not: who hears them (rooms decide) or how they are written (vocabularies do).
+
+use std::sync::Arc;
+
+use super::ids::{ConversationId, Seq, UserId};
+use super::model::{Message, Person, Timestamp};
+use super::reply::Presence;
+
+/// Something that happened. A vocabulary matches all of them, so that a new one makes the compiler name every vocabulary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A message was committed.
+    Message(Message),
+    /// Somebody began to listen to a conversation.
+    Joined(ConversationId, Person),
+    /// Somebody listens no longer.
+    Left(ConversationId, Person),
+    /// Somebody types, or no longer.
+    Typing(ConversationId, Person, bool),
+    /// Somebody has received all up to a place.
+    Received(ConversationId, UserId, Seq),
+    /// Somebody has read all up to a place.
+    Read(ReadTo),
+    /// Somebody came online or went.
+    Presence(Presence),
+    /// The listener's own unread count changed in a conversation they have not joined.
+    Unread(UnreadNow),
+    /// The connection is about to be closed.
+    Bye(Bye),
+}
+
+/// `Event::Read`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadTo {
+    /// Where.
+    pub conversation: ConversationId,
+    /// Who read.
+    pub user: UserId,
+    /// Up to and with this place.
+    pub seq: Seq,
+    /// How many messages of others became read by it.
+    pub count: u64,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// `Event::Unread`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnreadNow {
+    /// Where.
+    pub conversation: ConversationId,
+    /// How many messages of others are unread there.
+    pub count: u64,
+    /// How many are unread everywhere.
+    pub total: u64,
+}
+
+/// `Event::Bye`: why a connection ends, and what the client should do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bye {
+    /// The stable code of the reason, one of the error codes.
+    pub code: &'static str,
+    /// The WebSocket close code.
+    pub close: u16,
+    /// In words.
+    pub reason: Arc<str>,
+    /// Whether coming back makes sense.
+    pub reconnect: bool,
+    /// After how many milliseconds, where the server has a wish.
+    pub retry_after_ms: Option<u64>,
+}
