@@ -1,0 +1,444 @@
+//! Every setting: how it is put together from flags, environment, files and defaults, and the rules that only hold
+//! in production. What there is to set is in `table`; nothing here acts on a setting.
+
+mod layers;
+mod parse;
+pub mod table;
+
+use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::telemetry;
+use layers::{Gathered, Given};
+use parse::REDACTED;
+pub use parse::redacted_url;
+use table::{Kind, SETTINGS, Setting};
+
+/// The bytes that a secret must have in production: as many as HMAC-SHA-256 puts out (RFC 7518, section 3.2).
+pub const MIN_SECRET_BYTES: usize = 32;
+
+/// How strict the server is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Makes up the secrets that are missing, hands out tokens, lets any localhost port in.
+    Development,
+    /// Starts only when everything that keeps strangers out is set.
+    Production,
+}
+
+impl Mode {
+    /// The word for it in settings.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Development => "development",
+            Self::Production => "production",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What the default Socket.IO namespace `/` speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RootVocabulary {
+    /// The item vocabulary.
+    Item,
+    /// The book vocabulary.
+    Book,
+    /// The order vocabulary.
+    Order,
+    /// The group vocabulary.
+    Group,
+    /// The shop vocabulary.
+    Shop,
+}
+
+impl RootVocabulary {
+    /// The word for it in settings; its own namespace is this after a slash.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Item => "item",
+            Self::Book => "book",
+            Self::Order => "order",
+            Self::Group => "group",
+            Self::Shop => "shop",
+        }
+    }
+}
+
+/// The effective settings, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How strict the server is.
+    pub mode: Mode,
+    /// The host name or address to listen on; an IPv6 address has no brackets.
+    pub host: String,
+    /// The port to listen on; 0 takes a free one.
+    pub port: u16,
+    /// Where messages are kept.
+    pub database_url: SecretString,
+    /// The HS256 secret shared with the shop's backend.
+    pub jwt_secret: SecretString,
+    /// The `iss` that every token must carry, if any.
+    pub jwt_issuer: Option<String>,
+    /// The `aud` that every token must carry, if any.
+    pub jwt_audience: Option<String>,
+    /// The bearer key of the shop's backend.
+    pub server_key: SecretString,
+    /// The browser origins let in, as browsers spell them; `*` alone (development only) lets in all.
+    pub allowed_origins: Vec<String>,
+    /// What the namespace `/` speaks.
+    pub root_vocabulary: RootVocabulary,
+    /// The `tracing` filter.
+    pub log: String,
+    /// Whether rate limits and the connection limit per address apply.
+    pub rate_limits: bool,
+    /// How long a reader may take nothing before it is cut off.
+    pub slow_reader: Duration,
+    /// The bounds that an operator may move.
+    pub limits: Limits,
+}
+
+/// The bounds that an operator may move. Each has a row in [`table::SETTINGS`] with its own bounds and default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Messages that a user may send in a second, in the long run. Default 50.
+    pub messages_per_second: u32,
+    /// Messages that a user may send at once. Default 200.
+    pub messages_burst: u32,
+    /// Commands of any kind that a user may give in a second, in the long run. Default 100.
+    pub commands_per_second: u32,
+    /// Commands of any kind that a user may give at once. Default 400.
+    pub commands_burst: u32,
+    /// Connections that one address may hold; not applied with rate limits off. Default 1,000.
+    pub connections_per_address: u32,
+    /// Connections that the server holds in all. Default 25,000.
+    pub max_connections: u32,
+    /// Bytes that may wait for one slow reader before it is cut off. Default 262,144.
+    pub session_buffer_bytes: usize,
+    /// How long a new connection may take to say who it is. Default 10 s.
+    pub auth_timeout: Duration,
+    /// Database connections for reading; the writers have their own. Default 8.
+    pub database_connections: u32,
+    /// How long a database call may take. Default 5 s.
+    pub database_timeout: Duration,
+    /// How long going down may take before what is left is dropped. Default 8 s.
+    pub shutdown_timeout: Duration,
+}
+
+/// Everything that is wrong with the settings, in plain words with what to do; never with a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the configuration is not right:\n  - {}", problems.join("\n  - "))]
+pub struct ConfigError {
+    problems: Vec<String>,
+}
+
+impl ConfigError {
+    /// The problems, one to an entry.
+    #[must_use]
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+}
+
+/// Where each setting that is not at its default was set, by key: `--port`, `HAGGLE_PORT`, a file.
+pub type Sources = BTreeMap<&'static str, String>;
+
+impl Settings {
+    /// Puts the settings together: `flags` (by key) over `env` over the `*.toml` files in `dir`, in name order, over
+    /// the defaults. A `dir` that is not there holds no files.
+    ///
+    /// # Errors
+    ///
+    /// With everything that is wrong at once: unknown keys, values that make no sense, what production requires.
+    pub fn load(
+        flags: impl IntoIterator<Item = (String, String)>,
+        env: impl Iterator<Item = (String, String)>,
+        dir: &Path,
+    ) -> Result<Self, ConfigError> {
+        Self::load_with_sources(flags, env, dir).map(|(settings, _)| settings)
+    }
+
+    /// Like [`Settings::load`], and tells where each value was set.
+    ///
+    /// # Errors
+    ///
+    /// As [`Settings::load`].
+    pub fn load_with_sources(
+        flags: impl IntoIterator<Item = (String, String)>,
+        env: impl Iterator<Item = (String, String)>,
+        dir: &Path,
+    ) -> Result<(Self, Sources), ConfigError> {
+        let gathered = layers::gather(flags, env, dir, |before| {
+            Reader::quiet(before).mode().as_str()
+        });
+        let sources = gathered
+            .values
+            .iter()
+            .map(|(key, given)| (*key, given.origin.clone()))
+            .collect();
+        let mut reader = Reader::new(gathered);
+        let settings = reader.settings();
+        if reader.problems.is_empty() {
+            Ok((settings, sources))
+        } else {
+            let problems = reader.problems;
+            Err(ConfigError { problems })
+        }
+    }
+
+    /// Settings for a test: development, a free port, fixed secrets of the right length, all else at its default.
+    #[must_use]
+    pub fn for_test(database_url: &str) -> Self {
+        let flags = [
+            ("port", "0"),
+            ("jwt_secret", "a-jwt-secret-for-tests-only-0123456789"),
+            ("server_key", "a-server-key-for-tests-only-0123456789"),
+        ];
+        let values = flags.map(|(key, text)| {
+            let (text, origin) = (text.to_owned(), String::new());
+            (key, Given { text, origin })
+        });
+        let problems = Vec::new();
+        let values = values.into_iter().collect();
+        let mut settings = Reader::new(Gathered { values, problems }).settings();
+        settings.database_url = database_url.into();
+        settings
+    }
+
+    /// Every setting with its value as it may be shown: in TOML, secrets left out.
+    #[must_use]
+    pub fn redacted(&self) -> Vec<(&'static Setting, String)> {
+        SETTINGS
+            .iter()
+            .map(|setting| (setting, self.shown(setting)))
+            .collect()
+    }
+
+    fn shown(&self, setting: &Setting) -> String {
+        let limits = &self.limits;
+        match setting.key {
+            "mode" => quoted(self.mode.as_str()),
+            "host" => quoted(&self.host),
+            "port" => self.port.to_string(),
+            "database_url" => quoted(&redacted_url(&self.database_url)),
+            "jwt_issuer" => quoted(self.jwt_issuer.as_deref().unwrap_or_default()),
+            "jwt_audience" => quoted(self.jwt_audience.as_deref().unwrap_or_default()),
+            "allowed_origins" => quoted(&self.allowed_origins.join(",")),
+            "root_vocabulary" => quoted(self.root_vocabulary.as_str()),
+            "log" => quoted(&self.log),
+            "rate_limits" => quoted(if self.rate_limits { "on" } else { "off" }),
+            "slow_reader_seconds" => self.slow_reader.as_secs().to_string(),
+            "messages_per_second" => limits.messages_per_second.to_string(),
+            "messages_burst" => limits.messages_burst.to_string(),
+            "commands_per_second" => limits.commands_per_second.to_string(),
+            "commands_burst" => limits.commands_burst.to_string(),
+            "connections_per_address" => limits.connections_per_address.to_string(),
+            "max_connections" => limits.max_connections.to_string(),
+            "session_buffer_bytes" => limits.session_buffer_bytes.to_string(),
+            "auth_timeout_seconds" => limits.auth_timeout.as_secs().to_string(),
+            "database_connections" => limits.database_connections.to_string(),
+            "database_timeout_seconds" => limits.database_timeout.as_secs().to_string(),
+            "shutdown_timeout_seconds" => limits.shutdown_timeout.as_secs().to_string(),
+            _ => quoted(REDACTED),
+        }
+    }
+}
+
+/// A text as TOML writes it, which in quotes is as JSON does.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// Reads what was gathered into settings, and goes on after a problem so that all of them are told.
+struct Reader {
+    values: BTreeMap<&'static str, Given>,
+    problems: Vec<String>,
+}
+
+impl Reader {
+    fn new(gathered: Gathered) -> Self {
+        let Gathered { values, problems } = gathered;
+        Self { values, problems }
+    }
+
+    /// A reader whose problems nobody will hear of.
+    fn quiet(gathered: &Gathered) -> Self {
+        let (values, problems) = (gathered.values.clone(), Vec::new());
+        Self { values, problems }
+    }
+
+    fn settings(&mut self) -> Settings {
+        let mode = self.mode();
+        Settings {
+            mode,
+            host: self.read("host", parse::host),
+            port: self.whole("port"),
+            database_url: self.read("database_url", parse::database_url),
+            jwt_secret: self.secret("jwt_secret", mode),
+            jwt_issuer: self.text("jwt_issuer"),
+            jwt_audience: self.text("jwt_audience"),
+            server_key: self.server_key(mode),
+            allowed_origins: self.origins(mode),
+            root_vocabulary: self.root_vocabulary(),
+            log: self.read("log", |text| {
+                telemetry::filter(text).map(|_| text.to_owned())
+            }),
+            rate_limits: self.read("rate_limits", parse::on_off),
+            slow_reader: self.seconds("slow_reader_seconds"),
+            limits: Limits {
+                messages_per_second: self.whole("messages_per_second"),
+                messages_burst: self.whole("messages_burst"),
+                commands_per_second: self.whole("commands_per_second"),
+                commands_burst: self.whole("commands_burst"),
+                connections_per_address: self.whole("connections_per_address"),
+                max_connections: self.whole("max_connections"),
+                session_buffer_bytes: self.whole("session_buffer_bytes"),
+                auth_timeout: self.seconds("auth_timeout_seconds"),
+                database_connections: self.whole("database_connections"),
+                database_timeout: self.seconds("database_timeout_seconds"),
+                shutdown_timeout: self.seconds("shutdown_timeout_seconds"),
+            },
+        }
+    }
+
+    /// What was set, else the built-in default, with the words for where it came from.
+    fn given(&self, key: &str) -> Given {
+        self.values.get(key).cloned().unwrap_or_else(|| {
+            let text = table::find(key).map_or("", |setting| setting.default);
+            let (text, origin) = (text.to_owned(), format!("the default of {key}"));
+            Given { text, origin }
+        })
+    }
+
+    fn text(&self, key: &str) -> Option<String> {
+        self.values
+            .get(key)
+            .map(|given| given.text.trim().to_owned())
+    }
+
+    fn read<T: Default>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
+        let given = self.given(key);
+        parse(&given.text).unwrap_or_else(|why| {
+            self.problems.push(format!("{}: {why}", given.origin));
+            T::default()
+        })
+    }
+
+    fn whole<T: TryFrom<u64> + Default>(&mut self, key: &str) -> T {
+        let bounds = table::find(key).map(|setting| setting.kind);
+        self.read(key, |text| match bounds {
+            Some(Kind::Whole { min, max }) => {
+                let number = parse::whole(text, min, max)?;
+                T::try_from(number).map_err(|_| format!("`{text}` is too large"))
+            }
+            _ => Err("is not a number in the table of settings".to_owned()),
+        })
+    }
+
+    fn seconds(&mut self, key: &str) -> Duration {
+        Duration::from_secs(self.whole(key))
+    }
+
+    fn choice(&mut self, key: &str) -> &'static str {
+        let kind = table::find(key).map(|setting| setting.kind);
+        self.read(key, |text| match kind {
+            Some(Kind::Choice(words)) => parse::choice(text, words),
+            _ => Err("is not a choice in the table of settings".to_owned()),
+        })
+    }
+
+    fn mode(&mut self) -> Mode {
+        match self.choice("mode") {
+            "production" => Mode::Production,
+            _ => Mode::Development,
+        }
+    }
+
+    fn root_vocabulary(&mut self) -> RootVocabulary {
+        match self.choice("root_vocabulary") {
+            "item" => RootVocabulary::Item,
+            "book" => RootVocabulary::Book,
+            "order" => RootVocabulary::Order,
+            "group" => RootVocabulary::Group,
+            _ => RootVocabulary::Shop,
+        }
+    }
+
+    /// A secret: in development a random one stands in; production takes none but a long one that was set.
+    fn secret(&mut self, key: &str, mode: Mode) -> SecretString {
+        let variable = format!("{}{}", table::PREFIX, key.to_uppercase());
+        let how = format!(
+            "`openssl rand -hex 32` makes a good one; set it as {variable}, or name a file that holds it by \
+             {variable}_FILE"
+        );
+        match (self.values.get(key).cloned(), mode) {
+            (None, Mode::Development) => random_secret().into(),
+            (None, Mode::Production) => {
+                self.problems.push(format!(
+                    "{variable} is not set, and production requires it: {how}"
+                ));
+                SecretString::default()
+            }
+            (Some(given), Mode::Production) if given.text.len() < MIN_SECRET_BYTES => {
+                self.problems.push(format!(
+                    "{}: the secret has {} bytes, and production requires {MIN_SECRET_BYTES} or more: {how}",
+                    given.origin,
+                    given.text.len()
+                ));
+                SecretString::default()
+            }
+            (Some(given), _) => given.text.into(),
+        }
+    }
+
+    /// The server key travels in a header, so it must be able to.
+    fn server_key(&mut self, mode: Mode) -> SecretString {
+        let key = self.secret("server_key", mode);
+        if !key
+            .expose_secret()
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic())
+        {
+            let origin = self.given("server_key").origin;
+            self.problems.push(format!(
+                "{origin}: the key is sent in an HTTP header, so it takes letters, digits and punctuation of ASCII \
+                 only, and no spaces"
+            ));
+        }
+        key
+    }
+
+    fn origins(&mut self, mode: Mode) -> Vec<String> {
+        let given = self.given("allowed_origins");
+        let (origins, wrong) = parse::origins(&given.text);
+        let wrong = wrong
+            .into_iter()
+            .map(|why| format!("{}: {why}", given.origin));
+        self.problems.extend(wrong);
+        if mode == Mode::Production && origins.iter().any(|origin| origin == "*") {
+            self.problems.push(format!(
+                "{}: `*` would let any page on the web use a visitor's login, and production refuses it: name each \
+                 origin, for example https://shop.example",
+                given.origin
+            ));
+        }
+        origins
+    }
+}
+
+/// 256 random bits in hexadecimal.
+fn random_secret() -> String {
+    let bytes: [u8; 32] = rand::random();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;
