@@ -148,6 +148,13 @@ impl ConfigError {
     }
 }
 
+impl From<String> for ConfigError {
+    fn from(problem: String) -> Self {
+        let problems = vec![problem];
+        Self { problems }
+    }
+}
+
 /// Where each setting that is not at its default was set, by key: `--port`, `HAGGLE_PORT`, a file.
 pub type Sources = BTreeMap<&'static str, String>;
 
@@ -176,14 +183,8 @@ impl Settings {
         env: impl Iterator<Item = (String, String)>,
         dir: &Path,
     ) -> Result<(Self, Sources), ConfigError> {
-        let gathered = layers::gather(flags, env, dir, |before| {
-            Reader::quiet(before).mode().as_str()
-        });
-        let sources = gathered
-            .values
-            .iter()
-            .map(|(key, given)| (*key, given.origin.clone()))
-            .collect();
+        let gathered = layers::gather(flags, env, dir, |before| Reader::quiet(before).mode().as_str());
+        let sources = gathered.values.iter().map(|(key, given)| (*key, given.origin.clone())).collect();
         let mut reader = Reader::new(gathered);
         let settings = reader.settings();
         if reader.problems.is_empty() {
@@ -216,10 +217,7 @@ impl Settings {
     /// Every setting with its value as it may be shown: in TOML, secrets left out.
     #[must_use]
     pub fn redacted(&self) -> Vec<(&'static Setting, String)> {
-        SETTINGS
-            .iter()
-            .map(|setting| (setting, self.shown(setting)))
-            .collect()
+        SETTINGS.iter().map(|setting| (setting, self.shown(setting))).collect()
     }
 
     fn shown(&self, setting: &Setting) -> String {
@@ -288,9 +286,7 @@ impl Reader {
             server_key: self.server_key(mode),
             allowed_origins: self.origins(mode),
             root_vocabulary: self.root_vocabulary(),
-            log: self.read("log", |text| {
-                telemetry::filter(text).map(|_| text.to_owned())
-            }),
+            log: self.read("log", |text| telemetry::filter(text).map(|_| text.to_owned())),
             rate_limits: self.read("rate_limits", parse::on_off),
             slow_reader: self.seconds("slow_reader_seconds"),
             limits: Limits {
@@ -319,9 +315,7 @@ impl Reader {
     }
 
     fn text(&self, key: &str) -> Option<String> {
-        self.values
-            .get(key)
-            .map(|given| given.text.trim().to_owned())
+        self.values.get(key).map(|given| given.text.trim().to_owned())
     }
 
     fn read<T: Default>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
@@ -382,9 +376,7 @@ impl Reader {
         match (self.values.get(key).cloned(), mode) {
             (None, Mode::Development) => random_secret().into(),
             (None, Mode::Production) => {
-                self.problems.push(format!(
-                    "{variable} is not set, and production requires it: {how}"
-                ));
+                self.problems.push(format!("{variable} is not set, and production requires it: {how}"));
                 SecretString::default()
             }
             (Some(given), Mode::Production) if given.text.len() < MIN_SECRET_BYTES => {
@@ -402,11 +394,7 @@ impl Reader {
     /// The server key travels in a header, so it must be able to.
     fn server_key(&mut self, mode: Mode) -> SecretString {
         let key = self.secret("server_key", mode);
-        if !key
-            .expose_secret()
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic())
-        {
+        if !key.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) {
             let origin = self.given("server_key").origin;
             self.problems.push(format!(
                 "{origin}: the key is sent in an HTTP header, so it takes letters, digits and punctuation of ASCII \
@@ -419,9 +407,7 @@ impl Reader {
     fn origins(&mut self, mode: Mode) -> Vec<String> {
         let given = self.given("allowed_origins");
         let (origins, wrong) = parse::origins(&given.text);
-        let wrong = wrong
-            .into_iter()
-            .map(|why| format!("{}: {why}", given.origin));
+        let wrong = wrong.into_iter().map(|why| format!("{}: {why}", given.origin));
         self.problems.extend(wrong);
         if mode == Mode::Production && origins.iter().any(|origin| origin == "*") {
             self.problems.push(format!(

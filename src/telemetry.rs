@@ -25,9 +25,7 @@ pub fn filter(text: &str) -> Result<EnvFilter, String> {
             return Err(format!("`{word}` is no level: did you mean `{level}`?"));
         }
     }
-    EnvFilter::builder()
-        .parse(text)
-        .map_err(|error| format!("it is not a filter ({error})"))
+    EnvFilter::builder().parse(text).map_err(|error| format!("it is not a filter ({error})"))
 }
 
 /// Starts logging for the whole process: to standard error, in colour on a terminal, else one JSON object a line.
@@ -44,11 +42,7 @@ pub fn init(log: &str) -> Result<(), String> {
     } else {
         lines.json().flatten_event(true).with_ansi(false).boxed()
     };
-    tracing_subscriber::registry()
-        .with(filter)
-        .with(lines)
-        .try_init()
-        .map_err(|error| error.to_string())
+    tracing_subscriber::registry().with(filter).with(lines).try_init().map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -57,13 +51,7 @@ mod tests {
 
     #[test]
     fn levels_and_targets_are_taken() {
-        for good in [
-            "info",
-            "WARN",
-            "haggle=debug,warn",
-            "haggle",
-            "info,sqlx=off",
-        ] {
+        for good in ["info", "WARN", "haggle=debug,warn", "haggle", "info,sqlx=off"] {
             assert!(filter(good).is_ok(), "{good} was refused");
         }
     }
@@ -71,14 +59,8 @@ mod tests {
     #[test]
     fn a_misspelled_filter_is_refused_with_the_right_word() {
         let wrong = |text| filter(text).err().unwrap_or_default();
-        assert!(
-            wrong("inof").contains("did you mean `info`"),
-            "{}",
-            wrong("inof")
-        );
-        assert!(
-            wrong("haggle=debug,warning").contains("`warn`") || wrong("warm").contains("`warn`")
-        );
+        assert!(wrong("inof").contains("did you mean `info`"), "{}", wrong("inof"));
+        assert!(wrong("haggle=debug,warning").contains("`warn`") || wrong("warm").contains("`warn`"));
         assert!(wrong("haggle=verbose").contains("not a filter"));
     }
 }

@@ -62,17 +62,12 @@ impl Layer {
         if let Some(twin) = &twin {
             let other = self.0.get(twin).filter(|v| v.kind != ValueKind::Nil);
             if let Some(other) = other.and_then(Value::origin) {
-                problems.push(format!(
-                    "{other} and {origin} both give the same secret: keep one of them"
-                ));
+                problems.push(format!("{other} and {origin} both give the same secret: keep one of them"));
             }
             // A secret given either way hides what a weaker layer gave the other way.
-            self.0
-                .entry(twin.clone())
-                .or_insert_with(|| Value::new(None, ValueKind::Nil));
+            self.0.entry(twin.clone()).or_insert_with(|| Value::new(None, ValueKind::Nil));
         }
-        self.0
-            .insert(key.to_owned(), Value::new(Some(&origin), text));
+        self.0.insert(key.to_owned(), Value::new(Some(&origin), text));
     }
 }
 
@@ -80,11 +75,7 @@ impl Layer {
 fn twin_of(key: &str) -> Option<String> {
     SETTINGS.iter().find_map(|setting| {
         let file = setting.file_key()?;
-        if setting.key == key {
-            Some(file)
-        } else {
-            (file == key).then(|| setting.key.to_owned())
-        }
+        if setting.key == key { Some(file) } else { (file == key).then(|| setting.key.to_owned()) }
     })
 }
 
@@ -128,10 +119,7 @@ fn is_mode(stem: &str) -> bool {
     matches!(table::find("mode"), Some(Setting { kind: table::Kind::Choice(modes), .. }) if modes.contains(&stem))
 }
 
-fn from_flags(
-    flags: impl IntoIterator<Item = (String, String)>,
-    problems: &mut Vec<String>,
-) -> Layer {
+fn from_flags(flags: impl IntoIterator<Item = (String, String)>, problems: &mut Vec<String>) -> Layer {
     let mut layer = Layer::default();
     for (key, text) in flags {
         let origin = format!("--{}", key.replace('_', "-"));
@@ -146,10 +134,7 @@ fn from_flags(
 }
 
 /// The layer of the second name, and above it the layer of our own variables.
-fn from_env(
-    env: impl Iterator<Item = (String, String)>,
-    problems: &mut Vec<String>,
-) -> (Layer, Layer) {
+fn from_env(env: impl Iterator<Item = (String, String)>, problems: &mut Vec<String>) -> (Layer, Layer) {
     let (mut second, mut layer) = (Layer::default(), Layer::default());
     let mut ours: Vec<_> = env
         .filter(|(name, _)| name.starts_with(PREFIX) || name == SECOND_NAME.0)
@@ -188,11 +173,7 @@ fn toml_files(dir: &Path, problems: &mut Vec<String>) -> Vec<PathBuf> {
     files
 }
 
-fn from_files(
-    files: &[PathBuf],
-    wanted: impl Fn(&str) -> bool,
-    problems: &mut Vec<String>,
-) -> Vec<Layer> {
+fn from_files(files: &[PathBuf], wanted: impl Fn(&str) -> bool, problems: &mut Vec<String>) -> Vec<Layer> {
     files
         .iter()
         .filter(|file| file.file_stem().and_then(OsStr::to_str).is_none_or(&wanted))
@@ -218,16 +199,11 @@ fn from_file(file: &Path, problems: &mut Vec<String>) -> Layer {
     for (key, value) in values {
         let origin = format!("`{key}` in {}", file.display());
         if !is_known(&key) {
-            problems.push(unknown(
-                &origin,
-                nearest(&key).map(|key| format!("`{key}`")),
-            ));
+            problems.push(unknown(&origin, nearest(&key).map(|key| format!("`{key}`"))));
         } else if let Some(text) = flat(value) {
             layer.set(&key, text, origin, problems);
         } else {
-            problems.push(format!(
-                "{origin}: a value is text, a number, true or false, or a list of texts"
-            ));
+            problems.push(format!("{origin}: a value is text, a number, true or false, or a list of texts"));
         }
     }
     layer
@@ -246,9 +222,7 @@ fn flat(value: Value) -> Option<String> {
 }
 
 fn merge<'a>(layers: impl Iterator<Item = &'a Layer>, mut problems: Vec<String>) -> Gathered {
-    let builder = layers.fold(Config::builder(), |builder, layer| {
-        builder.add_source(layer.clone())
-    });
+    let builder = layers.fold(Config::builder(), |builder, layer| builder.add_source(layer.clone()));
     let merged = builder.build().and_then(|config| config.collect());
     let merged = merged.unwrap_or_else(|error| {
         problems.push(error.to_string());
@@ -301,10 +275,7 @@ fn is_known(key: &str) -> bool {
 
 /// Every key that a layer may hold: the settings' own and those that name a secret's file.
 fn keys() -> impl Iterator<Item = String> {
-    SETTINGS
-        .iter()
-        .flat_map(|setting| [Some(setting.key.to_owned()), setting.file_key()])
-        .flatten()
+    SETTINGS.iter().flat_map(|setting| [Some(setting.key.to_owned()), setting.file_key()]).flatten()
 }
 
 /// The known key most like this one, if one is like it at all.
@@ -318,9 +289,7 @@ pub(super) fn nearest(key: &str) -> Option<String> {
 }
 
 fn unknown(origin: &str, nearest: Option<String>) -> String {
-    let hint = nearest.map_or_else(
-        || "`haggle --help` lists what there is".to_owned(),
-        |nearest| format!("did you mean {nearest}?"),
-    );
+    let hint = nearest
+        .map_or_else(|| "`haggle --help` lists what there is".to_owned(), |nearest| format!("did you mean {nearest}?"));
     format!("{origin} is not a setting: {hint}")
 }

@@ -49,17 +49,12 @@ pub(super) fn whole(text: &str, min: u64, max: u64) -> Result<u64, String> {
 /// Reads a host name or an IP address; the brackets of an IPv6 address may be there.
 pub(super) fn host(text: &str) -> Result<String, String> {
     let text = text.trim();
-    let bare = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(text);
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     let is_address = bare.parse::<IpAddr>().is_ok();
     if is_address || (bare == text && !text.contains([':', '/']) && Host::parse(text).is_ok()) {
         return Ok(bare.to_owned());
     }
-    Err(format!(
-        "`{text}` is not a host name or an IP address; it takes no scheme and no port (HAGGLE_PORT has that)"
-    ))
+    Err(format!("`{text}` is not a host name or an IP address; it takes no scheme and no port (HAGGLE_PORT has that)"))
 }
 
 /// Reads a database URL; the answer names the text only where no password can be in it.
@@ -116,10 +111,7 @@ fn is_secret_parameter(key: &str) -> bool {
 /// Reads a comma-separated list of origins, each in the form in which browsers send it. `*` stays `*`. All that is
 /// wrong is told, not only the first.
 pub(super) fn origins(text: &str) -> (Vec<String>, Vec<String>) {
-    let parts = text
-        .split(',')
-        .map(str::trim)
-        .filter(|part| !part.is_empty());
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
     let (mut good, mut wrong) = (Vec::new(), Vec::new());
     for part in parts {
         match origin(part) {
@@ -147,14 +139,10 @@ fn origin(text: &str) -> Result<String, String> {
     let origin = url.origin().ascii_serialization();
     let after_host = text.splitn(4, '/').nth(3);
     if after_host.is_some_and(str::is_empty) {
-        return Err(wrong(&format!(
-            "ends with a slash; browsers send it without: {origin}"
-        )));
+        return Err(wrong(&format!("ends with a slash; browsers send it without: {origin}")));
     }
     if after_host.is_some() || url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong(&format!(
-            "has more than scheme, host and port; browsers send {origin}"
-        )));
+        return Err(wrong(&format!("has more than scheme, host and port; browsers send {origin}")));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(wrong("has a user name in it, which no origin has"));

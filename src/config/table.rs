@@ -74,11 +74,7 @@ impl Setting {
     /// The default in words, for help texts and tables.
     #[must_use]
     pub fn default_in_words(&self) -> &'static str {
-        if self.otherwise.is_empty() {
-            self.default
-        } else {
-            self.otherwise
-        }
+        if self.otherwise.is_empty() { self.default } else { self.otherwise }
     }
 }
 
@@ -93,34 +89,12 @@ pub const PREFIX: &str = "HAGGLE_";
 
 const A_DAY_S: u64 = 86_400;
 
-const fn plain(
-    key: &'static str,
-    kind: Kind,
-    default: &'static str,
-    meaning: &'static str,
-) -> Setting {
-    Setting {
-        key,
-        meaning,
-        default,
-        otherwise: "",
-        kind,
-    }
+const fn plain(key: &'static str, kind: Kind, default: &'static str, meaning: &'static str) -> Setting {
+    Setting { key, meaning, default, otherwise: "", kind }
 }
 
-const fn optional(
-    key: &'static str,
-    kind: Kind,
-    otherwise: &'static str,
-    meaning: &'static str,
-) -> Setting {
-    Setting {
-        key,
-        meaning,
-        default: "",
-        otherwise,
-        kind,
-    }
+const fn optional(key: &'static str, kind: Kind, otherwise: &'static str, meaning: &'static str) -> Setting {
+    Setting { key, meaning, default: "", otherwise, kind }
 }
 
 /// Every setting, in the order in which it is shown.
@@ -131,21 +105,8 @@ pub static SETTINGS: &[Setting] = &[
         "development",
         "how strict to be: `development` makes up secrets and hands out tokens, `production` does neither",
     ),
-    plain(
-        "host",
-        Host,
-        "127.0.0.1",
-        "address to listen on; `0.0.0.0` for every IPv4 interface",
-    ),
-    plain(
-        "port",
-        Whole {
-            min: 0,
-            max: 65_535,
-        },
-        "3000",
-        "port to listen on; 0 takes a free one",
-    ),
+    plain("host", Host, "127.0.0.1", "address to listen on; `0.0.0.0` for every IPv4 interface"),
+    plain("port", Whole { min: 0, max: 65_535 }, "3000", "port to listen on; 0 takes a free one"),
     plain(
         "database_url",
         DatabaseUrl,
@@ -158,18 +119,8 @@ pub static SETTINGS: &[Setting] = &[
         "a random one per start in development; required in production",
         "HS256 secret shared with the shop's backend, 32 bytes or more",
     ),
-    optional(
-        "jwt_issuer",
-        Text,
-        "not checked",
-        "the `iss` that every token must carry",
-    ),
-    optional(
-        "jwt_audience",
-        Text,
-        "not checked",
-        "the `aud` that every token must carry",
-    ),
+    optional("jwt_issuer", Text, "not checked", "the `iss` that every token must carry"),
+    optional("jwt_audience", Text, "not checked", "the `aud` that every token must carry"),
     optional(
         "server_key",
         Secret,
@@ -188,87 +139,43 @@ pub static SETTINGS: &[Setting] = &[
         "shop",
         "what the default Socket.IO namespace `/` speaks: `item`, `book`, `order`, `group` or `shop`",
     ),
-    plain(
-        "log",
-        Filter,
-        "info",
-        "a `tracing` filter: a level, or `target=level` pairs with commas",
-    ),
-    plain(
-        "rate_limits",
-        OnOff,
-        "on",
-        "`on` or `off` (for load tests behind a limiter of one's own)",
-    ),
+    plain("log", Filter, "info", "a `tracing` filter: a level, or `target=level` pairs with commas"),
+    plain("rate_limits", OnOff, "on", "`on` or `off` (for load tests behind a limiter of one's own)"),
     plain(
         "slow_reader_seconds",
-        Whole {
-            min: 1,
-            max: A_DAY_S,
-        },
+        Whole { min: 1, max: A_DAY_S },
         "30",
         "how long, in seconds, a reader may take nothing before it is cut off",
     ),
     plain(
         "messages_per_second",
-        Whole {
-            min: 1,
-            max: 1_000_000,
-        },
+        Whole { min: 1, max: 1_000_000 },
         "50",
         "messages that a user may send in a second, in the long run",
     ),
-    plain(
-        "messages_burst",
-        Whole {
-            min: 1,
-            max: 1_000_000,
-        },
-        "200",
-        "messages that a user may send at once",
-    ),
+    plain("messages_burst", Whole { min: 1, max: 1_000_000 }, "200", "messages that a user may send at once"),
     plain(
         "commands_per_second",
-        Whole {
-            min: 1,
-            max: 1_000_000,
-        },
+        Whole { min: 1, max: 1_000_000 },
         "100",
         "commands of any kind that a user may give in a second, in the long run",
     ),
     plain(
         "commands_burst",
-        Whole {
-            min: 1,
-            max: 1_000_000,
-        },
+        Whole { min: 1, max: 1_000_000 },
         "400",
         "commands of any kind that a user may give at once",
     ),
     plain(
         "connections_per_address",
-        Whole {
-            min: 1,
-            max: 1_000_000,
-        },
+        Whole { min: 1, max: 1_000_000 },
         "1000",
         "connections that one address may hold; not applied with rate limits off",
     ),
-    plain(
-        "max_connections",
-        Whole {
-            min: 1,
-            max: 1_000_000,
-        },
-        "25000",
-        "connections that the server holds in all",
-    ),
+    plain("max_connections", Whole { min: 1, max: 1_000_000 }, "25000", "connections that the server holds in all"),
     plain(
         "session_buffer_bytes",
-        Whole {
-            min: 16_384,
-            max: 67_108_864,
-        },
+        Whole { min: 16_384, max: 67_108_864 },
         "262144",
         "bytes that may wait for one slow reader before it is cut off",
     ),

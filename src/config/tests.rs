@@ -48,8 +48,7 @@ impl Given {
     }
 
     fn secrets(self) -> Self {
-        self.env("HAGGLE_JWT_SECRET", SECRET)
-            .env("HAGGLE_SERVER_KEY", SECRET)
+        self.env("HAGGLE_JWT_SECRET", SECRET).env("HAGGLE_SERVER_KEY", SECRET)
     }
 
     fn load(&self) -> Result<(Settings, Sources), ConfigError> {
@@ -74,10 +73,7 @@ fn nothing_set_gives_the_defaults_of_the_contract() {
     let settings = given().settings();
     assert_eq!(settings.mode, Mode::Development);
     assert_eq!((settings.host.as_str(), settings.port), ("127.0.0.1", 3000));
-    assert_eq!(
-        settings.database_url.expose_secret(),
-        "sqlite://haggle.db?mode=rwc"
-    );
+    assert_eq!(settings.database_url.expose_secret(), "sqlite://haggle.db?mode=rwc");
     assert_eq!(settings.root_vocabulary, RootVocabulary::Shop);
     assert_eq!(settings.log, "info");
     assert!(settings.rate_limits);
@@ -85,10 +81,7 @@ fn nothing_set_gives_the_defaults_of_the_contract() {
     assert!(settings.allowed_origins.is_empty());
     assert_eq!(settings.jwt_issuer, None);
     let limits = settings.limits;
-    assert_eq!(
-        (limits.messages_per_second, limits.messages_burst),
-        (50, 200)
-    );
+    assert_eq!((limits.messages_per_second, limits.messages_burst), (50, 200));
     assert_eq!(limits.session_buffer_bytes, 262_144);
     assert_eq!(limits.shutdown_timeout, Duration::from_secs(8));
 }
@@ -97,38 +90,22 @@ fn nothing_set_gives_the_defaults_of_the_contract() {
 fn development_makes_a_new_secret_at_each_start() {
     let (one, other) = (given().settings(), given().settings());
     assert_eq!(one.jwt_secret.expose_secret().len(), 64);
-    assert_ne!(
-        one.jwt_secret.expose_secret(),
-        other.jwt_secret.expose_secret()
-    );
-    assert_ne!(
-        one.jwt_secret.expose_secret(),
-        one.server_key.expose_secret()
-    );
+    assert_ne!(one.jwt_secret.expose_secret(), other.jwt_secret.expose_secret());
+    assert_ne!(one.jwt_secret.expose_secret(), one.server_key.expose_secret());
 }
 
 #[test]
 fn flags_win_over_environment_over_files_over_defaults() {
-    let mut all = given().file(
-        "haggle.toml",
-        "port = 1001\nhost = \"0.0.0.0\"\nlog = \"warn\"\n",
-    );
+    let mut all = given().file("haggle.toml", "port = 1001\nhost = \"0.0.0.0\"\nlog = \"warn\"\n");
     assert_eq!(all.settings().port, 1001);
     all = all.env("HAGGLE_PORT", "1002").env("HAGGLE_LOG", "debug");
     assert_eq!(all.settings().port, 1002);
     all = all.flag("port", "1003");
     let (settings, sources) = all.load().unwrap();
-    assert_eq!(
-        (settings.port, settings.host.as_str(), settings.log.as_str()),
-        (1003, "0.0.0.0", "debug")
-    );
+    assert_eq!((settings.port, settings.host.as_str(), settings.log.as_str()), (1003, "0.0.0.0", "debug"));
     assert_eq!(sources["port"], "--port");
     assert_eq!(sources["log"], "HAGGLE_LOG");
-    assert!(
-        sources["host"].contains("haggle.toml"),
-        "{}",
-        sources["host"]
-    );
+    assert!(sources["host"].contains("haggle.toml"), "{}", sources["host"]);
     assert!(!sources.contains_key("mode"));
 }
 
@@ -144,23 +121,16 @@ fn later_files_win_over_earlier_ones_and_other_files_are_left_alone() {
 
 #[test]
 fn only_the_file_of_the_mode_in_force_counts() {
-    let files = given()
-        .file("development.toml", "port = 1")
-        .file("production.toml", "port = 2")
-        .file("zz.toml", "");
+    let files = given().file("development.toml", "port = 1").file("production.toml", "port = 2").file("zz.toml", "");
     assert_eq!(files.settings().port, 1);
     assert_eq!(files.production().secrets().settings().port, 2);
-    let by_file = given()
-        .file("haggle.toml", "mode = \"production\"")
-        .file("production.toml", "port = 2");
+    let by_file = given().file("haggle.toml", "mode = \"production\"").file("production.toml", "port = 2");
     assert_eq!(by_file.secrets().settings().port, 2);
 }
 
 #[test]
 fn a_file_named_after_a_mode_cannot_set_it() {
-    let refused = given()
-        .file("development.toml", "mode = \"production\"")
-        .refused();
+    let refused = given().file("development.toml", "mode = \"production\"").refused();
     assert!(refused.contains("cannot set it"), "{refused}");
     assert!(refused.contains("development.toml"), "{refused}");
 }
@@ -179,18 +149,11 @@ fn an_empty_value_counts_as_unset() {
 
 #[test]
 fn database_url_is_a_second_name_and_the_weaker_one() {
-    let second = given()
-        .file("a.toml", "database_url = \"sqlite://file.db\"")
-        .env("DATABASE_URL", "sqlite://second.db");
-    assert_eq!(
-        second.settings().database_url.expose_secret(),
-        "sqlite://second.db"
-    );
+    let second =
+        given().file("a.toml", "database_url = \"sqlite://file.db\"").env("DATABASE_URL", "sqlite://second.db");
+    assert_eq!(second.settings().database_url.expose_secret(), "sqlite://second.db");
     let both = second.env("HAGGLE_DATABASE_URL", "sqlite://first.db");
-    assert_eq!(
-        both.settings().database_url.expose_secret(),
-        "sqlite://first.db"
-    );
+    assert_eq!(both.settings().database_url.expose_secret(), "sqlite://first.db");
 }
 
 #[test]
@@ -202,10 +165,7 @@ fn a_secret_comes_from_a_file_without_its_line_end() {
         .flag("server_key_file", &path)
         .file("a.toml", &format!("database_url_file = {path:?}"));
     let refused = given.refused();
-    assert!(
-        refused.contains("postgres://"),
-        "the file's text is no URL: {refused}"
-    );
+    assert!(refused.contains("postgres://"), "the file's text is no URL: {refused}");
     assert!(!refused.contains(SECRET), "a secret was shown");
     let settings = given.env("DATABASE_URL", "sqlite://a.db").settings();
     assert_eq!(settings.jwt_secret.expose_secret(), SECRET);
@@ -217,10 +177,7 @@ fn a_stronger_layer_wins_in_whichever_way_it_gives_the_secret() {
     let given = given().file("secret", SECRET);
     let path = given.dir.path().join("secret").display().to_string();
     let given = given
-        .file(
-            "a.toml",
-            &format!("jwt_secret_file = {path:?}\nserver_key = \"{OTHER_SECRET}\""),
-        )
+        .file("a.toml", &format!("jwt_secret_file = {path:?}\nserver_key = \"{OTHER_SECRET}\""))
         .env("HAGGLE_JWT_SECRET", OTHER_SECRET)
         .env("HAGGLE_SERVER_KEY_FILE", &path);
     let settings = given.settings();
@@ -230,21 +187,13 @@ fn a_stronger_layer_wins_in_whichever_way_it_gives_the_secret() {
 
 #[test]
 fn a_secret_given_in_both_ways_at_once_is_refused() {
-    let refused = given()
-        .env("HAGGLE_JWT_SECRET", SECRET)
-        .env("HAGGLE_JWT_SECRET_FILE", "somewhere")
-        .refused();
-    assert!(
-        refused.contains("HAGGLE_JWT_SECRET and HAGGLE_JWT_SECRET_FILE"),
-        "{refused}"
-    );
+    let refused = given().env("HAGGLE_JWT_SECRET", SECRET).env("HAGGLE_JWT_SECRET_FILE", "somewhere").refused();
+    assert!(refused.contains("HAGGLE_JWT_SECRET and HAGGLE_JWT_SECRET_FILE"), "{refused}");
 }
 
 #[test]
 fn a_secrets_file_that_is_missing_empty_or_huge_is_named() {
-    let given = given()
-        .file("empty", "\n")
-        .file("huge", &"x".repeat(70_000));
+    let given = given().file("empty", "\n").file("huge", &"x".repeat(70_000));
     let at = |name: &str| given.dir.path().join(name).display().to_string();
     let env = [
         pair("HAGGLE_JWT_SECRET_FILE", &at("nowhere")),
@@ -252,17 +201,9 @@ fn a_secrets_file_that_is_missing_empty_or_huge_is_named() {
         pair("HAGGLE_DATABASE_URL_FILE", &at("huge")),
     ];
     let refused = Settings::load([], env.into_iter(), given.dir.path()).unwrap_err();
-    let [database, jwt, key] = refused.problems() else {
-        panic!("{refused}")
-    };
-    assert!(
-        database.contains("huge") && database.contains("larger than"),
-        "{database}"
-    );
-    assert!(
-        jwt.contains("nowhere") && jwt.contains("cannot be read"),
-        "{jwt}"
-    );
+    let [database, jwt, key] = refused.problems() else { panic!("{refused}") };
+    assert!(database.contains("huge") && database.contains("larger than"), "{database}");
+    assert!(jwt.contains("nowhere") && jwt.contains("cannot be read"), "{jwt}");
     assert!(key.contains("empty is empty"), "{key}");
 }
 
@@ -292,59 +233,32 @@ fn unknown_keys_are_refused_with_the_nearest_known_one() {
 
 #[test]
 fn a_files_form_is_checked() {
-    let refused = given()
-        .file("a.toml", "port = = 1")
-        .file("b.toml", "[port]\nx = 1")
-        .refused();
-    assert!(
-        refused.contains("a.toml: ") && refused.contains("`port` in"),
-        "{refused}"
-    );
-    let list = given().file(
-        "a.toml",
-        "allowed_origins = [\"https://a.example\", \"http://b.example:81\"]\nrate_limits = false",
-    );
+    let refused = given().file("a.toml", "port = = 1").file("b.toml", "[port]\nx = 1").refused();
+    assert!(refused.contains("a.toml: ") && refused.contains("`port` in"), "{refused}");
+    let list = given()
+        .file("a.toml", "allowed_origins = [\"https://a.example\", \"http://b.example:81\"]\nrate_limits = false");
     let settings = list.settings();
-    assert_eq!(
-        settings.allowed_origins,
-        ["https://a.example", "http://b.example:81"]
-    );
+    assert_eq!(settings.allowed_origins, ["https://a.example", "http://b.example:81"]);
     assert!(!settings.rate_limits);
 }
 
 #[test]
 fn other_variables_are_none_of_our_business() {
-    let env = given()
-        .env("HAGGLER", "1")
-        .env("PORT", "1")
-        .env("HAGGLE_BIN", "x");
+    let env = given().env("HAGGLER", "1").env("PORT", "1").env("HAGGLE_BIN", "x");
     assert_eq!(env.settings().port, 3000);
 }
 
 #[test]
 fn production_needs_both_secrets_and_says_how_to_make_them() {
     let refused = given().production().load().unwrap_err();
-    let [jwt, key] = refused.problems() else {
-        panic!("{refused}")
-    };
-    assert!(
-        jwt.contains("HAGGLE_JWT_SECRET is not set") && jwt.contains("openssl rand -hex 32"),
-        "{jwt}"
-    );
-    assert!(
-        key.contains("HAGGLE_SERVER_KEY is not set") && key.contains("HAGGLE_SERVER_KEY_FILE"),
-        "{key}"
-    );
+    let [jwt, key] = refused.problems() else { panic!("{refused}") };
+    assert!(jwt.contains("HAGGLE_JWT_SECRET is not set") && jwt.contains("openssl rand -hex 32"), "{jwt}");
+    assert!(key.contains("HAGGLE_SERVER_KEY is not set") && key.contains("HAGGLE_SERVER_KEY_FILE"), "{key}");
 }
 
 #[test]
 fn production_wants_thirty_two_bytes() {
-    let with = |secret: &str| {
-        given()
-            .production()
-            .env("HAGGLE_JWT_SECRET", secret)
-            .env("HAGGLE_SERVER_KEY", SECRET)
-    };
+    let with = |secret: &str| given().production().env("HAGGLE_JWT_SECRET", secret).env("HAGGLE_SERVER_KEY", SECRET);
     assert_eq!(with(SECRET).settings().mode, Mode::Production);
     let short = with(&SECRET[1..]);
     let refused = short.refused();
@@ -368,10 +282,7 @@ fn every_problem_is_told_at_once() {
         .env("HAGGLE_RATE_LIMITS", "no")
         .env("HAGGLE_LOG", "inof")
         .env("HAGGLE_ALLOWED_ORIGINS", "shop.example,https://a.example/")
-        .env(
-            "HAGGLE_SERVER_KEY",
-            "spaces are not possible in a header line",
-        )
+        .env("HAGGLE_SERVER_KEY", "spaces are not possible in a header line")
         .load()
         .unwrap_err();
     let all = refused.to_string();
@@ -384,25 +295,15 @@ fn every_problem_is_told_at_once() {
 fn what_is_shown_holds_no_secret() {
     let settings = given()
         .secrets()
-        .env(
-            "HAGGLE_DATABASE_URL",
-            "postgres://alice:hunter2@db.example/chat?password=hunter3&sslmode=require",
-        )
+        .env("HAGGLE_DATABASE_URL", "postgres://alice:hunter2@db.example/chat?password=hunter3&sslmode=require")
         .settings();
-    let shown: Vec<_> = settings
-        .redacted()
-        .into_iter()
-        .map(|(_, text)| text)
-        .collect();
+    let shown: Vec<_> = settings.redacted().into_iter().map(|(_, text)| text).collect();
     let all = format!("{shown:?} {settings:?}");
     for secret in [SECRET, "hunter2", "hunter3"] {
         assert!(!all.contains(secret), "{secret} was shown: {all}");
     }
     assert!(
-        shown.contains(
-            &"\"postgres://alice:redacted@db.example/chat?password=redacted&sslmode=require\""
-                .to_owned()
-        ),
+        shown.contains(&"\"postgres://alice:redacted@db.example/chat?password=redacted&sslmode=require\"".to_owned()),
         "{all}"
     );
 }
@@ -414,13 +315,8 @@ fn what_is_shown_can_be_loaded_again() {
         .flag("rate_limits", "off")
         .flag("max_connections", "77")
         .settings();
-    let lines = first
-        .redacted()
-        .into_iter()
-        .filter(|(setting, _)| !setting.is_secret());
-    let text: Vec<_> = lines
-        .map(|(setting, value)| format!("{} = {value}", setting.key))
-        .collect();
+    let lines = first.redacted().into_iter().filter(|(setting, _)| !setting.is_secret());
+    let text: Vec<_> = lines.map(|(setting, value)| format!("{} = {value}", setting.key)).collect();
     let second = given().file("a.toml", &text.join("\n")).settings();
     let show = |settings: &Settings| format!("{:?}", settings.redacted());
     assert_eq!(show(&first), show(&second));
@@ -440,16 +336,8 @@ fn every_row_of_the_table_is_read_and_shown() {
             for (bound, wrong) in [(min, min.checked_sub(1)), (max, Some(max + 1))] {
                 let with = |number: u64| given().flag(setting.key, &number.to_string());
                 let shown = format!("{:?}", with(bound).settings().redacted());
-                assert!(
-                    shown.contains(&format!("\"{bound}\"")),
-                    "{} does not take {bound}",
-                    setting.key
-                );
-                assert!(
-                    wrong.is_none_or(|wrong| with(wrong).load().is_err()),
-                    "{} is not bounded",
-                    setting.key
-                );
+                assert!(shown.contains(&format!("\"{bound}\"")), "{} does not take {bound}", setting.key);
+                assert!(wrong.is_none_or(|wrong| with(wrong).load().is_err()), "{} is not bounded", setting.key);
             }
         }
     }
