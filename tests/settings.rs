@@ -19,10 +19,11 @@ fn file(name: &str) -> PathBuf {
 #[track_caller]
 fn says(name: &str, found: &str, wanted: &str) {
     if std::env::var_os("UPDATE").is_some() {
-        fs::write(file(name), wanted).unwrap();
-    } else {
-        assert_eq!(found, wanted, "{name} does not fit the table of settings: UPDATE=1 cargo test --test settings");
+        let written = fs::write(file(name), wanted);
+        assert!(written.is_ok(), "{name} cannot be written: {written:?}");
+        return;
     }
+    assert_eq!(found, wanted, "{name} does not fit the table of settings: UPDATE=1 cargo test --test settings");
 }
 
 fn value_in_toml(setting: &Setting) -> String {
