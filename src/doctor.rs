@@ -88,8 +88,7 @@ pub async fn examine(loaded: Result<(Settings, Sources), ConfigError>) -> Report
 fn configuration(settings: &Settings, sources: &Sources) -> Check {
     let set = match sources.len() {
         0 => "everything at its default".to_owned(),
-        1 => "1 setting differs from its default".to_owned(),
-        many => format!("{many} settings differ from their defaults"),
+        count => format!("{count} set and the rest at the defaults"),
     };
     let text = format!("{} mode, {set}; `haggle config` shows all", settings.mode);
     Check::new("configuration", Mark::Well, text)

@@ -108,9 +108,9 @@ async fn postgres(url: &str, timeout: Duration) -> Result<Place, String> {
     let options = PgConnectOptions::from_str(url).map_err(|error| {
         format!("not a PostgreSQL URL ({}); one looks like postgres://user:password@host:5432/name", root_cause(&error))
     })?;
-    let asked = tokio::time::timeout(timeout, version(&options)).await;
-    let version = match asked {
-        Ok(version) => version.map_err(|error| postgres_trouble(&error, &options))?,
+    let asked = tokio::time::timeout(timeout, ask(&options)).await;
+    let (version, may_create) = match asked {
+        Ok(answer) => answer.map_err(|error| postgres_trouble(&error, &options))?,
         Err(_) => {
             return Err(format!(
                 "{} does not answer within {} s: check host and port, and whether a firewall is between",
@@ -119,20 +119,29 @@ async fn postgres(url: &str, timeout: Duration) -> Result<Place, String> {
             ));
         }
     };
-    let major = version / POSTGRES_MAJOR;
+    let (major, oldest) = (version / POSTGRES_MAJOR, MIN_POSTGRES / POSTGRES_MAJOR);
     if version < MIN_POSTGRES {
-        let oldest = MIN_POSTGRES / POSTGRES_MAJOR;
         return Err(format!("PostgreSQL {major} is too old: Haggle needs {oldest} or later"));
+    }
+    if !may_create {
+        let user = options.get_username();
+        return Err(format!(
+            "user {user} may not make tables there: `ALTER DATABASE … OWNER TO {user}`, or `GRANT CREATE, USAGE ON SCHEMA \
+             public TO {user}`"
+        ));
     }
     Ok(Place::There(format!("PostgreSQL {major} lets us in")))
 }
 
-/// The version as `server_version_num` has it. One plain connection: a pool would hide why there is none.
-async fn version(options: &PgConnectOptions) -> Result<i32, sqlx::Error> {
+/// The version as `server_version_num` has it, and whether the user may make tables, which since PostgreSQL 15 only
+/// the database's owner may. One plain connection: a pool would hide why there is none.
+async fn ask(options: &PgConnectOptions) -> Result<(i32, bool), sqlx::Error> {
+    let question = "SELECT current_setting('server_version_num')::int4, \
+                    coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)";
     let mut connection = PgConnection::connect_with(options).await?;
-    let text: String = sqlx::query_scalar("SHOW server_version_num").fetch_one(&mut connection).await?;
+    let answer = sqlx::query_as(question).fetch_one(&mut connection).await?;
     connection.close().await?;
-    text.parse().map_err(|_| sqlx::Error::Protocol(format!("the server calls its version {text:?}")))
+    Ok(answer)
 }
 
 fn postgres_trouble(error: &sqlx::Error, options: &PgConnectOptions) -> String {
@@ -161,6 +170,9 @@ fn postgres_trouble(error: &sqlx::Error, options: &PgConnectOptions) -> String {
                 "no encrypted connection to {place} ({error}): see `sslmode` in the URL and the server's certificate"
             )
         }
+        sqlx::Error::Protocol(words) => {
+            format!("{place} answers, but not as PostgreSQL does ({words}): check host and port in the URL")
+        }
         other => format!("{place}: {}", root_cause(other)),
     }
 }
@@ -173,6 +185,9 @@ fn io_trouble(error: &io::Error, place: &str, host: &str) -> String {
         }
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::TimedOut => {
             format!("{place} cannot be reached ({words}): check host, port and network")
+        }
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
+            format!("{place} breaks off ({words}): check that PostgreSQL is what listens there")
         }
         _ if words.contains("lookup") => {
             format!("the host name {host} is not known ({words}): check its spelling, or give an IP address")

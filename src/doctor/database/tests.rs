@@ -9,10 +9,10 @@ use std::{
     time::Duration,
 };
 
-use sea_orm::sqlx::postgres::PgConnectOptions;
+use sea_orm::sqlx::{self, postgres::PgConnectOptions};
 use tempfile::TempDir;
 
-use super::{Check, Mark, examine, io_trouble, place};
+use super::{Check, Mark, examine, io_trouble, place, postgres_trouble};
 use crate::config::Settings;
 
 async fn found(url: &str) -> Vec<Check> {
@@ -69,6 +69,12 @@ async fn what_postgresql_refuses_is_told_with_the_way_out() {
 
 #[actix_web::test]
 async fn a_server_that_is_no_postgresql_or_not_there_is_told() {
+    let broken_off = trouble_by(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()).await;
+    assert!(broken_off.contains("check that PostgreSQL is what listens there"), "{broken_off}");
+    let other = sqlx::Error::Protocol("unexpected".to_owned());
+    let web = postgres_trouble(&other, &PgConnectOptions::from_str("postgres://a@db.example:1/b").unwrap());
+    assert!(web.contains("not as PostgreSQL does (unexpected)"), "{web}");
+
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let refused = trouble(&format!("postgres://a@127.0.0.1:{free}/b")).await;
     assert!(refused.contains(&format!("nothing listens on 127.0.0.1, port {free}")), "{refused}");

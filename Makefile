@@ -1,0 +1,52 @@
+# The commands of this repository. `make` alone lists them.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+export PATH := $(CURDIR)/target/node/node_modules/.bin:$(PATH)
+BINARY := $(abspath $(TARGET)/debug/haggle)
+
+# Test files that Node.js runs by itself; each is told the built binary by HAGGLE_BIN.
+NODE_TESTS = $$(find tests socketio/tests -name node_modules -prune -o -name '*.test.mjs' -print 2>/dev/null | sort)
+
+.PHONY: help run test setup lint rust-tests node-tests build release deny container
+
+help: ## Lists these commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+run: ## Builds and starts the server for development, with a SQLite file in this folder
+	cargo run --locked
+
+test: setup lint rust-tests node-tests ## Installs what is missing, then runs every check and every test
+
+setup: ## Installs what the tests need and this machine lacks, and says what that is
+	scripts/setup
+
+lint: ## rustfmt, clippy and rustdoc, warnings denied
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
+
+rust-tests: ## The Rust tests of all crates, on SQLite and PostgreSQL
+	cargo test --workspace --locked
+
+node-tests: build ## The JavaScript tests, against the built binary and in a browser
+	@files="$(NODE_TESTS)"; \
+	if [[ -z "$$files" ]]; then echo 'No *.test.mjs was found.' >&2; exit 1; fi; \
+	HAGGLE_BIN='$(BINARY)' node --test $$files
+
+build: ## The binary for development
+	cargo build --locked
+
+release: ## The binary for production, in target/release/
+	cargo build --release --locked
+
+deny: ## Dependencies: known vulnerabilities, licences, duplicates, sources (needs cargo-deny and the network)
+	@command -v cargo-deny >/dev/null || { \
+		echo 'cargo-deny is missing: `cargo install cargo-deny --locked` installs it in some minutes.' >&2; exit 1; }
+	cargo deny --workspace check
+
+container: ## Does by hand, in a folder, what the Dockerfile does, and proves each step
+	scripts/prove-container
