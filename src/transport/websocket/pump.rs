@@ -1,0 +1,185 @@
+//! The pump: a thin actor between a WebSocket and its session. Bytes to requests one way, waiting frames to bytes the other.
+//!
+//! What lives here: putting fragments together, and ending the connection with the right close code (RFC 6455 section 7.4.1).
+//! What must not: timers or bounds in time, for an actor of `actix-web-actors` stands still while its peer reads nothing.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use actix::prelude::*;
+use actix_http::ws::{CloseCode, CloseReason, Item, Message, ProtocolError};
+use actix_web_actors::ws::WebsocketContext;
+use bytes::{Bytes, BytesMut};
+
+use super::MESSAGE_MAX;
+use super::guard::Tally;
+use crate::actor::outbox::{Outbox, Outgoing};
+use crate::actor::session::{Gone, Heard, Session};
+use crate::transport::gate::Passage;
+use crate::vocabulary::Codec;
+
+/// Fragments a message at most.
+const FRAGMENTS_MAX: usize = 1_024;
+/// The longest reason in a Close frame, in bytes (RFC 6455 section 5.5).
+const REASON_MAX: usize = 123;
+
+/// The pump of one connection.
+pub(super) struct Pump {
+    open: Option<Box<dyn FnOnce() -> Addr<Session>>>,
+    session: Option<Addr<Session>>,
+    outbox: Arc<Outbox>,
+    codec: &'static dyn Codec,
+    tally: Rc<Tally>,
+    /// A message in fragments: what came so far, and of how many.
+    fragments: Option<(BytesMut, usize)>,
+    _passage: Passage,
+}
+
+/// What waits in an outbox, as a stream.
+struct Waiting(Arc<Outbox>);
+
+impl Stream for Waiting {
+    type Item = Vec<Outgoing>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_take(cx).map(Some)
+    }
+}
+
+use futures_util::Stream;
+
+impl Pump {
+    /// A pump that opens its session when the connection stands.
+    pub(super) fn new(
+        open: Box<dyn FnOnce() -> Addr<Session>>,
+        outbox: Arc<Outbox>,
+        codec: &'static dyn Codec,
+        tally: Rc<Tally>,
+        passage: Passage,
+    ) -> Self {
+        Self { open: Some(open), session: None, outbox, codec, tally, fragments: None, _passage: passage }
+    }
+
+    /// A whole text message came.
+    fn text(&mut self, ctx: &mut WebsocketContext<Self>, text: &str) {
+        let heard = Heard(self.codec.decode(text));
+        let Some(session) = &self.session else { return };
+        match session.try_send(heard) {
+            Ok(()) => {}
+            // The session has much to do: nothing more is read from the peer until it has taken this.
+            Err(SendError::Full(heard)) => ctx.wait(session.send(heard).into_actor(self).map(|_, _, _| ())),
+            Err(SendError::Closed(_)) => {}
+        }
+    }
+
+    fn fragment(&mut self, ctx: &mut WebsocketContext<Self>, item: Item) {
+        let (bytes, last) = match item {
+            Item::FirstText(bytes) => {
+                self.fragments = Some((BytesMut::new(), 0));
+                (bytes, false)
+            }
+            Item::Continue(bytes) => (bytes, false),
+            Item::Last(bytes) => (bytes, true),
+            Item::FirstBinary(_) => return self.end(ctx, CloseCode::Unsupported, "text frames only"),
+        };
+        let Some((message, count)) = &mut self.fragments else {
+            return self.end(ctx, CloseCode::Protocol, "a continuation of nothing");
+        };
+        *count += 1;
+        if message.len() + bytes.len() > MESSAGE_MAX || *count > FRAGMENTS_MAX {
+            return self.end(ctx, CloseCode::Size, "the message is too large");
+        }
+        message.extend_from_slice(&bytes);
+        if last && let Some((message, _)) = self.fragments.take() {
+            self.whole(ctx, message.freeze());
+        }
+    }
+
+    /// A message in fragments is whole: only now can it be told whether it is UTF-8.
+    fn whole(&mut self, ctx: &mut WebsocketContext<Self>, message: Bytes) {
+        match std::str::from_utf8(&message) {
+            Ok(text) => self.text(ctx, text),
+            Err(_) => self.end(ctx, CloseCode::Invalid, "a text message is UTF-8"),
+        }
+    }
+
+    /// Ends the connection for what the peer did.
+    fn end(&mut self, ctx: &mut WebsocketContext<Self>, code: CloseCode, reason: &str) {
+        ctx.close(Some(CloseReason { code, description: Some(reason.to_owned()) }));
+        ctx.stop();
+    }
+
+    fn fail(&mut self, ctx: &mut WebsocketContext<Self>, error: &ProtocolError) {
+        match error {
+            _ if self.tally.oversized() => self.end(ctx, CloseCode::Size, "the frame is too large"),
+            ProtocolError::Overflow => self.end(ctx, CloseCode::Size, "the frame is too large"),
+            ProtocolError::Io(error) if error.to_string().contains("UTF-8") || error.to_string().contains("utf-8") => {
+                self.end(ctx, CloseCode::Invalid, "a text message is UTF-8");
+            }
+            _ => self.end(ctx, CloseCode::Protocol, "this is not WebSocket"),
+        }
+    }
+}
+
+impl Actor for Pump {
+    type Context = WebsocketContext<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.session = self.open.take().map(|open| open());
+        ctx.add_stream(Waiting(Arc::clone(&self.outbox)));
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        if let Some(session) = &self.session {
+            // Not try_send: one message a connection, and a session without a pump must end.
+            session.do_send(Gone);
+        }
+    }
+}
+
+impl StreamHandler<Vec<Outgoing>> for Pump {
+    fn handle(&mut self, frames: Vec<Outgoing>, ctx: &mut Self::Context) {
+        for frame in frames {
+            match frame {
+                Outgoing::Text(text) => ctx.text(text),
+                Outgoing::Ping => ctx.ping(b""),
+                Outgoing::Close(code, reason) => {
+                    let description = reason.chars().scan(0, |bytes, c| {
+                        *bytes += c.len_utf8();
+                        (*bytes <= REASON_MAX).then_some(c)
+                    });
+                    let description = Some(description.collect());
+                    ctx.close(Some(CloseReason { code: CloseCode::from(code), description }));
+                    ctx.stop();
+                }
+            }
+        }
+    }
+
+    fn finished(&mut self, _: &mut Self::Context) {}
+}
+
+impl StreamHandler<Result<Message, ProtocolError>> for Pump {
+    fn handle(&mut self, message: Result<Message, ProtocolError>, ctx: &mut Self::Context) {
+        self.tally.handled();
+        self.outbox.heard();
+        match message {
+            Ok(Message::Text(text)) => self.text(ctx, &text),
+            Ok(Message::Continuation(item)) => self.fragment(ctx, item),
+            Ok(Message::Ping(payload)) => ctx.pong(&payload),
+            Ok(Message::Pong(_) | Message::Nop) => {}
+            Ok(Message::Binary(_)) => self.end(ctx, CloseCode::Unsupported, "text frames only"),
+            Ok(Message::Close(reason)) => {
+                ctx.close(reason);
+                ctx.stop();
+            }
+            Err(error) => self.fail(ctx, &error),
+        }
+    }
+
+    fn finished(&mut self, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
