@@ -137,12 +137,15 @@ impl Room {
         }
     }
 
-    /// The hall and the caller's seat in it: whoever has none is told what a stranger is told.
-    fn admit(&mut self, user: &UserId) -> Result<(&mut Hall, Person), ChatError> {
+    /// The hall, for somebody who sits in it: whoever does not is told what a stranger is told.
+    fn admit(&mut self, person: &Person) -> Result<(&mut Hall, Person), ChatError> {
         let hall = self.arrived()?;
-        let seat = hall.seat(user).ok_or(ChatError::NotFound("conversation"))?;
-        let person = seat.person.clone();
-        Ok((hall, person))
+        let seat = hall.seat_mut(&person.id).ok_or(ChatError::NotFound("conversation"))?;
+        if seat.person != *person {
+            // A fresh token may have brought another name.
+            seat.person = person.clone();
+        }
+        Ok((hall, person.clone()))
     }
 
     fn write(&mut self, ctx: &Context<Self>, work: Work, pending: Pending) {
@@ -307,11 +310,11 @@ impl Room {
     fn mark(&mut self, ctx: &Context<Self>, ask: Ask<Mark>, what: What) {
         let Ask { by: By { caller, session, command }, reply } = ask;
         let conversation = self.conversation;
-        let user = caller.person.id;
-        let (hall, person) = match self.admit(&user) {
+        let (hall, person) = match self.admit(&caller.person) {
             Ok(admitted) => admitted,
             Err(error) => return answer(reply, Err(error)),
         };
+        let user = caller.person.id;
         let seq = command.seq.map_or(hall.last_seq, |seq| seq.min(hall.last_seq));
         let read = matches!(what, What::Read);
         if let Some(seat) = hall.seat(&user).filter(|seat| if read { seq <= seat.read } else { seq <= seat.received }) {
@@ -356,7 +359,7 @@ impl Handler<Ask<Join>> for Room {
     fn handle(&mut self, ask: Ask<Join>, ctx: &mut Self::Context) {
         let Ask { by: By { caller, session, .. }, reply } = ask;
         let conversation = self.conversation;
-        let (hall, person) = match self.admit(&caller.person.id) {
+        let (hall, person) = match self.admit(&caller.person) {
             Ok(admitted) => admitted,
             Err(error) => {
                 answer(reply, Err(error));
@@ -381,7 +384,7 @@ impl Handler<Ask<command::Leave>> for Room {
 
     fn handle(&mut self, ask: Ask<command::Leave>, ctx: &mut Self::Context) {
         let Ask { by: By { caller, session, .. }, reply } = ask;
-        let admitted = self.admit(&caller.person.id).map(|_| Reply::Done);
+        let admitted = self.admit(&caller.person).map(|_| Reply::Done);
         if let Some(listener) = session {
             self.see_out(ctx, listener.session);
         }
@@ -406,7 +409,7 @@ impl Handler<Ask<command::Send>> for Room {
 
     fn handle(&mut self, ask: Ask<command::Send>, ctx: &mut Self::Context) {
         let Ask { by: By { caller, session, command }, reply } = ask;
-        let (_, person) = match self.admit(&caller.person.id) {
+        let (_, person) = match self.admit(&caller.person) {
             Ok(admitted) => admitted,
             Err(error) => {
                 answer(reply, Err(error));
@@ -436,7 +439,7 @@ impl Handler<Ask<Typing>> for Room {
     fn handle(&mut self, ask: Ask<Typing>, ctx: &mut Self::Context) {
         let Ask { by: By { caller, session, command }, reply } = ask;
         let conversation = self.conversation;
-        let (hall, person) = match self.admit(&caller.person.id) {
+        let (hall, person) = match self.admit(&caller.person) {
             Ok(admitted) => admitted,
             Err(error) => {
                 answer(reply, Err(error));

@@ -67,9 +67,12 @@ impl Chat {
     }
 
     async fn put_user(&self, user: PutUser) -> Result<Provisioned, ChatError> {
+        let before = self.0.store.user(&user.id).await?;
         let (known, created) = self.0.store.put_user(&user).await?;
-        if !created {
+        // Only a change is told: shops put their users at every login.
+        if before.is_some_and(|before| before.person != known.person) {
             self.0.directory.tell_all(&PersonChanged(known.person.clone()));
+            self.control(&user.id, &Control::Renamed(known.person.clone())).await;
         }
         if !known.active {
             let error = ChatError::forbidden("this user is suspended");

@@ -29,7 +29,7 @@ struct Files;
 
 /// Mounts the pages.
 pub fn configure(config: &mut web::ServiceConfig) {
-    config.service(index).service(asset);
+    config.service(index).service(docs).service(asset);
 }
 
 /// In development the demo, in production that Haggle runs.
@@ -42,6 +42,12 @@ async fn index(request: HttpRequest, shared: web::Data<Shared>) -> Result<HttpRe
         shared.chat.provision(call).await?;
     }
     serve(&request, "index.html")
+}
+
+/// The description of the REST API, to read and to try.
+#[get("/docs")]
+async fn docs(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    serve(&request, "docs.html")
 }
 
 /// A script or a style.

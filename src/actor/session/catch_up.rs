@@ -13,6 +13,7 @@ use actix::prelude::*;
 use metrics::counter;
 
 use super::{Outcome, Session, State};
+use crate::error::ChatError;
 use crate::protocol::{ConversationId, Event, Message, Reply, Seq};
 use crate::vocabulary::Fanout;
 
@@ -39,7 +40,12 @@ impl Session {
         let Ok(Reply::Joined(joined)) = outcome else { return };
         let head = early.get(&joined.conversation).copied().unwrap_or_default().max(joined.last_seq);
         let told = after.unwrap_or(joined.last_seq).min(head);
-        self.joined.insert(joined.conversation, Joined { told, head, page: None });
+        if let Some(place) = self.joined.get_mut(&joined.conversation).filter(|_| after.is_none()) {
+            // Joined already and no cursor named: what was being told goes on.
+            place.head = place.head.max(head);
+        } else {
+            self.joined.insert(joined.conversation, Joined { told, head, page: None });
+        }
         if told < head {
             self.catch_up(ctx, joined.conversation);
         }
@@ -101,10 +107,11 @@ impl Session {
                     place.page = None;
                     return;
                 }
-                let (told, head) = (place.told, place.head);
-                return self.read_page(ctx, conversation, told, head);
+                let told = place.told;
+                return self.read_page(ctx, conversation, told);
             };
             place.told = message.seq;
+            place.head = place.head.max(message.seq);
             counter!("haggle_messages_out_total").increment(1);
             if let Some(frame) = self.codec.event(&Event::Message(message), true)
                 && self.outbox.event(frame).is_err()
@@ -115,8 +122,9 @@ impl Session {
         ctx.run_later(BREATH, move |session, ctx| session.catch_up(ctx, conversation));
     }
 
-    fn read_page(&mut self, ctx: &mut Context<Self>, conversation: ConversationId, told: Seq, head: Seq) {
-        let reading = self.door.replay(conversation, told, head);
+    fn read_page(&mut self, ctx: &mut Context<Self>, conversation: ConversationId, told: Seq) {
+        let Some(caller) = self.caller() else { return };
+        let reading = self.door.replay(caller.person.id.clone(), conversation, told);
         ctx.spawn(reading.into_actor(self).map(move |messages, session, ctx| {
             let Some(place) = session.joined.get_mut(&conversation) else { return };
             // A join repeated meanwhile has begun anew.
@@ -128,6 +136,8 @@ impl Session {
                     place.page = Some(messages.into());
                     session.catch_up(ctx, conversation);
                 }
+                // Removed in between.
+                Err(ChatError::NotFound(_)) => drop(session.joined.remove(&conversation)),
                 // The database is away, or behind what was told: it cannot be complete, so it is not told as if it were.
                 Ok(_) | Err(_) => {
                     ctx.run_later(RETRY, move |session, ctx| session.catch_up(ctx, conversation));
