@@ -48,7 +48,7 @@ fn from_file(file: &Path, problems: &mut Vec<String>) -> Layer {
     let mut values: Vec<_> = match parsed {
         Ok(values) => values.into_iter().collect(),
         Err(error) => {
-            problems.push(format!("{}: {}", file.display(), error.trim_end()));
+            problems.push(format!("{}: {}", file.display(), without_source(&error)));
             return layer;
         }
     };
@@ -64,6 +64,13 @@ fn from_file(file: &Path, problems: &mut Vec<String>) -> Layer {
         }
     }
     layer
+}
+
+/// An error of the TOML reader without the line it quotes in between, which may be a secret's.
+fn without_source(error: &str) -> String {
+    let mut lines = error.lines().filter(|line| !line.trim().is_empty());
+    let first = lines.next().unwrap_or_default();
+    lines.next_back().map_or_else(|| first.to_owned(), |last| format!("{first}: {last}"))
 }
 
 /// A TOML value as the text that a variable would hold; a list's parts come with commas between them.
@@ -97,6 +104,7 @@ pub(super) fn read_secret(named: &Given, problems: &mut Vec<String>) -> Option<G
         Ok(_) => "is empty".to_owned(),
         Err(error) => format!("cannot be read: {error}"),
     };
-    problems.push(format!("{}: the file {} {wrong}", named.origin, named.text));
+    // Not naming the file: who confuses the two variables has the secret itself in this one.
+    problems.push(format!("{}: the file that it names {wrong}", named.origin));
     None
 }
