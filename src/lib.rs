@@ -2,3 +2,4 @@
 #![allow(missing_docs)]
 pub mod error;
 pub mod protocol;
+pub mod store;

@@ -1,0 +1,144 @@
+//! Pages of messages, by keyset on (conversation, seq).
+//!
+//! What lives here: resolving a conversation's name, history with its membership check, replay without.
+//! What must not: marking anything read.
+
+use sea_orm::{ConnectionTrait, FromQueryResult, Value};
+
+use super::Store;
+use super::failure::Failure;
+use super::rows::MessageRow;
+use super::sql::message_columns;
+use crate::error::ChatError;
+use crate::protocol::command::Page;
+use crate::protocol::reply::Messages;
+use crate::protocol::{ConversationId, ConversationRef, Message, MessageId, Seq, UserId};
+
+const BEFORE: &str = concat!(
+    "SELECT ",
+    message_columns!(),
+    " FROM message AS m LEFT JOIN app_user AS u ON u.id = m.sender_id ",
+    "WHERE m.conversation_id = $1 AND m.seq < $2 ORDER BY m.seq DESC LIMIT $3"
+);
+const AFTER: &str = concat!(
+    "SELECT ",
+    message_columns!(),
+    " FROM message AS m LEFT JOIN app_user AS u ON u.id = m.sender_id ",
+    "WHERE m.conversation_id = $1 AND m.seq > $2 AND m.seq <= $3 ORDER BY m.seq LIMIT $4"
+);
+const SEAT_BY_ID: &str =
+    "SELECT p.conversation_id FROM participant AS p WHERE p.conversation_id = $1 AND p.user_id = $2";
+const SEAT_BY_KEY: &str = "SELECT p.conversation_id FROM conversation AS c JOIN participant AS p \
+                           ON p.conversation_id = c.id WHERE c.key = $1 AND p.user_id = $2";
+const PLACE: &str = "SELECT seq FROM message WHERE id = $1 AND conversation_id = $2";
+const NEWEST: &str = "SELECT id, seq FROM message WHERE conversation_id = $1 ORDER BY seq DESC LIMIT 1";
+
+impl Store {
+    /// The conversation's number; `None` where there is none. Says nothing of who may see it.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn resolve(&self, conversation: &ConversationRef) -> Result<Option<ConversationId>, ChatError> {
+        let (sql, name) = match conversation {
+            ConversationRef::Id(id) => ("SELECT id FROM conversation WHERE id = $1", Value::from(id.0)),
+            ConversationRef::Key(key) => ("SELECT id FROM conversation WHERE key = $1", Value::from(&**key)),
+        };
+        self.call(async {
+            let row = self.db().query_one_raw(self.statement(sql, [name])).await?;
+            Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.map(ConversationId))
+        })
+        .await
+    }
+
+    /// A page of a conversation, oldest first, in at most three queries.
+    ///
+    /// # Errors
+    /// `not_found` where there is no such conversation, the caller is no participant, or the message that the page
+    /// should end before is not of this conversation; `unavailable`.
+    pub async fn history(
+        &self,
+        caller: &UserId,
+        conversation: &ConversationRef,
+        page: Page,
+        limit: u32,
+    ) -> Result<Messages, ChatError> {
+        self.call(async {
+            let conversation = self.seated(caller, conversation).await?;
+            let more = i64::from(limit) + 1;
+            let mut messages = match page {
+                Page::Newest => self.before(conversation, Seq(i64::MAX), more).await?,
+                Page::Before(seq) => self.before(conversation, seq, more).await?,
+                Page::BeforeMessage(id) => {
+                    let seq = self.place(conversation, id).await?;
+                    self.before(conversation, seq, more).await?
+                }
+                Page::After(seq) => self.after(conversation, seq, Seq(i64::MAX), more).await?,
+            };
+            let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+            let has_more = messages.len() > limit;
+            messages.truncate(limit);
+            if !matches!(page, Page::After(_)) {
+                messages.reverse();
+            }
+            Ok(Messages { conversation, messages, has_more })
+        })
+        .await
+    }
+
+    /// The messages after one place and up to another, oldest first, at most `limit`. Checks no membership.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn replay(
+        &self,
+        conversation: ConversationId,
+        after: Seq,
+        up_to: Seq,
+        limit: u32,
+    ) -> Result<Vec<Message>, ChatError> {
+        self.call(self.after(conversation, after, up_to, i64::from(limit))).await
+    }
+
+    /// The conversation's number, where the caller sits in it.
+    pub(super) async fn seated(
+        &self,
+        user: &UserId,
+        conversation: &ConversationRef,
+    ) -> Result<ConversationId, Failure> {
+        let (sql, name) = match conversation {
+            ConversationRef::Id(id) => (SEAT_BY_ID, Value::from(id.0)),
+            ConversationRef::Key(key) => (SEAT_BY_KEY, Value::from(&**key)),
+        };
+        let row = self.db().query_one_raw(self.statement(sql, [name, user.as_str().into()])).await?;
+        let row = row.ok_or(ChatError::NotFound("conversation"))?;
+        Ok(ConversationId(row.try_get_by_index(0)?))
+    }
+
+    async fn before(&self, conversation: ConversationId, seq: Seq, limit: i64) -> Result<Vec<Message>, Failure> {
+        self.messages(BEFORE, vec![conversation.0.into(), seq.0.into(), limit.into()]).await
+    }
+
+    async fn after(&self, of: ConversationId, seq: Seq, up_to: Seq, limit: i64) -> Result<Vec<Message>, Failure> {
+        self.messages(AFTER, vec![of.0.into(), seq.0.into(), up_to.0.into(), limit.into()]).await
+    }
+
+    async fn messages(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Message>, Failure> {
+        let rows = MessageRow::find_by_statement(self.statement(sql, values)).all(&self.db()).await?;
+        Ok(rows.into_iter().map(Message::from).collect())
+    }
+
+    /// The place that a message id stands for. An id that is newer than the conversation's newest message stands for
+    /// the place after it; ids rise with places, so nothing is skipped.
+    async fn place(&self, conversation: ConversationId, id: MessageId) -> Result<Seq, Failure> {
+        let known = self.statement(PLACE, [id.0.into(), conversation.0.into()]);
+        if let Some(row) = self.db().query_one_raw(known).await? {
+            return Ok(Seq(row.try_get_by_index(0)?));
+        }
+        let newest = self.statement(NEWEST, [conversation.0.into()]);
+        match self.db().query_one_raw(newest).await? {
+            Some(row) if row.try_get_by_index::<i64>(0)? < id.0 => Ok(Seq(row.try_get_by_index::<i64>(1)?).next()),
+            None => Ok(Seq(1)),
+            Some(_) => Err(ChatError::NotFound("message").into()),
+        }
+    }
+}

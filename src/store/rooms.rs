@@ -1,0 +1,92 @@
+//! What a room needs to know when it wakes: the conversation's newest place and everyone's seat.
+//!
+//! What lives here: one query. What must not: membership checks; the room makes them from this.
+
+use std::sync::Arc;
+
+use sea_orm::FromQueryResult;
+
+use super::Store;
+use super::rows::{PersonRow, count};
+use super::sql::person_columns;
+use crate::error::ChatError;
+use crate::protocol::{ConversationId, Person, Seq};
+
+/// A conversation with everyone in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomRow {
+    /// Its number.
+    pub id: ConversationId,
+    /// The newest place.
+    pub last_seq: Seq,
+    /// Everyone in it, by user id.
+    pub people: Vec<Seat>,
+}
+
+/// Somebody's seat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seat {
+    /// Who.
+    pub person: Person,
+    /// Their part here.
+    pub role: Arc<str>,
+    /// They are not suspended.
+    pub active: bool,
+    /// They have received all up to and with this place.
+    pub received: Seq,
+    /// They have read all up to and with this place.
+    pub read: Seq,
+    /// How many of their own messages come after `read`.
+    pub own_after_read: u64,
+}
+
+#[derive(Debug, FromQueryResult)]
+struct SeatRow {
+    last_seq: i64,
+    seat_role: Option<String>,
+    received_seq: Option<i64>,
+    read_seq: Option<i64>,
+    own_after_read: i64,
+    #[sea_orm(nested)]
+    person: Option<PersonRow>,
+}
+
+/// One statement, so that the newest place and the cursors are of the same moment.
+const ROOM: &str = concat!(
+    "SELECT c.last_seq, p.role AS seat_role, p.received_seq, p.read_seq, ",
+    person_columns!(),
+    ", (SELECT count(*) FROM message AS o WHERE o.conversation_id = p.conversation_id AND o.sender_id = p.user_id ",
+    "AND o.seq > p.read_seq) AS own_after_read FROM conversation AS c ",
+    "LEFT JOIN participant AS p ON p.conversation_id = c.id LEFT JOIN app_user AS u ON u.id = p.user_id ",
+    "WHERE c.id = $1 ORDER BY p.user_id"
+);
+
+impl Store {
+    /// A conversation with everyone in it, in one query; `None` where there is no such conversation.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn room(&self, conversation: ConversationId) -> Result<Option<RoomRow>, ChatError> {
+        self.call(async {
+            let statement = self.statement(ROOM, [conversation.0.into()]);
+            let rows = SeatRow::find_by_statement(statement).all(&self.db()).await?;
+            let Some(first) = rows.first() else { return Ok(None) };
+            let last_seq = Seq(first.last_seq);
+            let people = rows.into_iter().filter_map(seat).collect();
+            Ok(Some(RoomRow { id: conversation, last_seq, people }))
+        })
+        .await
+    }
+}
+
+fn seat(row: SeatRow) -> Option<Seat> {
+    let person = row.person?;
+    Some(Seat {
+        role: row.seat_role?.into(),
+        active: person.active,
+        person: person.into(),
+        received: Seq(row.received_seq?),
+        read: Seq(row.read_seq?),
+        own_after_read: count(row.own_after_read),
+    })
+}
