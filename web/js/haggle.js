@@ -1,0 +1,152 @@
+/**
+ * The browser client of Haggle's native vocabulary: one plain WebSocket, `/ws`.
+ *
+ *     import { HaggleClient } from '/js/haggle.js';
+ *
+ *     const chat = new HaggleClient({ token: () => fetchTokenFromYourBackend() });
+ *     const order = chat.conversation('order:42');
+ *     order.on('change', () => show(order.messages, order.pending, order.typists));
+ *     chat.connect();
+ *     order.send('Is it still available?');
+ *
+ * What it takes care of: reconnecting with full jitter, fresh tokens, resuming after the last `seq` without a gap or
+ * a double, and sending once, in order, what was written while the connection was away. What it does not: keep
+ * unsent messages beyond the page's life.
+ *
+ * @import { ByeEvent, PresenceEvent, ServerEvent, State, UnreadEvent } from './haggle/types.js'
+ * @module
+ */
+import { Connection } from './haggle/connection.js';
+import { Conversation } from './haggle/conversation.js';
+import { Emitter } from './haggle/emitter.js';
+import { HaggleError } from './haggle/error.js';
+import { BODY_MAX, bodyLength } from './haggle/outbox.js';
+
+export { BODY_MAX, Conversation, HaggleError, bodyLength };
+
+/**
+ * @typedef {object} HaggleOptions
+ * @property {() => string | null | Promise<string | null>} token Answers with a JWT of this user. Called once, and
+ *   again when the server wants a fresh one; null means that nobody is signed in.
+ * @property {string | URL} [url] Defaults to `/ws` of the host that this module was loaded from.
+ * @property {number} [retryBaseMs] The bound of the first wait before reconnecting. Defaults to 500 ms.
+ * @property {number} [retryMaxMs] The longest wait before reconnecting. Defaults to 15 s.
+ *
+ * @typedef {object} HaggleEvents
+ * @property {{state: State, error?: HaggleError}} state
+ * @property {PresenceEvent} presence
+ * @property {UnreadEvent} unread News in a conversation that this client has not joined.
+ * @property {ByeEvent} bye Why the server ends the connection.
+ */
+
+/** @extends {Emitter<HaggleEvents>} */
+export class HaggleClient extends Emitter {
+  #connection;
+  /** @type {Map<number | string, Conversation>} */
+  #conversations = new Map();
+  /** @type {Map<number, number>} What the server counted as unread since the connection is live. */
+  #unread = new Map();
+  #wake = () => this.#connection.wake();
+
+  /** @param {HaggleOptions} options */
+  constructor({ token, url, retryBaseMs = 500, retryMaxMs = 15_000 }) {
+    super();
+    this.#connection = new Connection({ token, url: String(url ?? ownUrl()), retryBaseMs, retryMaxMs });
+    this.#connection.on('state', ({ state, error }) => this.#became(state, error));
+    this.#connection.on('event', (event) => this.#heard(event));
+  }
+
+  /**
+   * `connecting`; `live`; `offline` while it waits to try again, or is closed; `refused` when the server wants this
+   * user no more: only `connect` leaves that.
+   */
+  get state() {
+    return this.#connection.state;
+  }
+
+  /** Who the token names; null before the first `live`. */
+  get user() {
+    return this.#connection.user;
+  }
+
+  /** Connects and stays connected. During a wait it tries at once. */
+  connect() {
+    globalThis.addEventListener?.('online', this.#wake);
+    globalThis.addEventListener?.('pageshow', this.#wake);
+    this.#connection.open();
+  }
+
+  /** Ends the connection until `connect`. Conversations keep what they hold. */
+  close() {
+    globalThis.removeEventListener?.('online', this.#wake);
+    globalThis.removeEventListener?.('pageshow', this.#wake);
+    this.#connection.close();
+  }
+
+  /**
+   * A conversation by its id or the shop's key, joined whenever the connection is live. The same one each time.
+   *
+   * @param {number | string} ref
+   * @returns {Conversation}
+   */
+  conversation(ref) {
+    const held = this.#conversations.get(ref);
+    if (held) return held;
+    const conversation = new Conversation(this.#connection, ref, (id) => this.#unread.get(id));
+    this.#conversations.set(ref, conversation);
+    if (this.state === 'live') void conversation.resume();
+    return conversation;
+  }
+
+  /**
+   * Leaves a conversation and forgets it.
+   *
+   * @param {number | string} ref
+   */
+  leave(ref) {
+    this.#conversations.get(ref)?.leave();
+    this.#conversations.delete(ref);
+  }
+
+  /**
+   * @param {State} state
+   * @param {HaggleError} [error]
+   */
+  #became(state, error) {
+    this.#unread.clear();
+    this.emit('state', { state, error });
+    for (const conversation of this.#conversations.values()) {
+      if (state === 'live') void conversation.resume();
+      else conversation.suspend();
+    }
+  }
+
+  /** @param {ServerEvent} event */
+  #heard(event) {
+    if (event.type === 'presence') {
+      for (const conversation of this.#conversations.values()) conversation.seen(event);
+      this.emit('presence', event);
+    } else if (event.type === 'unread') {
+      this.#unread.set(event.conversation, event.count);
+      this.#byId(event.conversation)?.counted(event.count);
+      this.emit('unread', event);
+    } else if (event.type === 'bye') {
+      this.emit('bye', event);
+    } else {
+      this.#byId(event.conversation)?.apply(event);
+    }
+  }
+
+  /** @param {number} id */
+  #byId(id) {
+    for (const conversation of this.#conversations.values()) if (conversation.id === id) return conversation;
+    return undefined;
+  }
+}
+
+/** The server that this module came from: a shop's page may stand elsewhere. */
+function ownUrl() {
+  const url = new URL('/ws', import.meta.url);
+  url.protocol = url.protocol.replace('http', 'ws');
+  return url;
+}

@@ -1,0 +1,490 @@
+/** @import { Connection } from './connection.js' */
+/** @import { ConversationEvent, Message, Participant, PresenceEvent } from './types.js' */
+/** @import { Pending } from './outbox.js' */
+import { Emitter } from './emitter.js';
+import { HaggleError } from './error.js';
+import { Outbox } from './outbox.js';
+import { Timeline } from './timeline.js';
+
+/** Messages in a page of history. */
+const PAGE = 50;
+/** The server's largest page, for filling a gap. */
+const PAGE_MAX = 200;
+/** Milliseconds that an overtaken message may take to arrive by itself before it is asked for. */
+const GAP_MS = 500;
+/** Milliseconds in which several `received` become one. */
+const RECEIVED_MS = 150;
+/** Milliseconds between two `typing` while someone writes; the server forgets the last after 5 s. */
+const TYPING_AGAIN_MS = 3_000;
+/** Milliseconds after the last key at which writing has stopped. */
+const TYPING_STOPS_MS = 4_000;
+/** Milliseconds after which someone else's typing ends, should the server's word for it be lost. */
+const TYPING_FORGOTTEN_MS = 7_000;
+/** Milliseconds before a join that failed for the moment is tried again. */
+const RETRY_MS = 1_000;
+
+/**
+ * What became of one's own message: on its way, stored, heard by a device of everyone else, read by everyone else.
+ *
+ * @typedef {'sending' | 'failed' | 'sent' | 'received' | 'read'} Mark
+ *
+ * @typedef {object} ConversationEvents
+ * @property {null} change Something to show has changed: messages, marks, participants, typing or unread.
+ * @property {{message: Message}} message A message of someone else arrived that was not there when loading ended.
+ * @property {HaggleError} error The conversation cannot be joined.
+ */
+
+/**
+ * One conversation as this user sees it. `HaggleClient.conversation` makes it; it joins by itself whenever the
+ * connection is live, and goes on where it stopped.
+ *
+ * @extends {Emitter<ConversationEvents>}
+ */
+export class Conversation extends Emitter {
+  /** The integer id or the shop's key, as it was asked for. */
+  ref;
+  /** @type {number | null} The integer id, once the server has said it. */
+  id = null;
+  /** Whether live messages arrive. */
+  joined = false;
+  /** @type {Map<string, Participant>} */
+  #participants = new Map();
+  /** @type {Map<string, {name: string, timer: any}>} */
+  #typing = new Map();
+  #timeline = new Timeline();
+  #connection;
+  #outbox;
+  #unreadOf;
+  /** Counts joins; what an older one still has under way is void. */
+  #turn = 0;
+  /** Unread messages up to `#countedTo`; those after it are here and are counted here. */
+  #unreadBase = 0;
+  #countedTo = 0;
+  /** The conversation's last `seq` when it was last joined: what the server counted on connecting ends there. */
+  #enteredAt = 0;
+  #readWanted = 0;
+  #readTold = 0;
+  #receivedTold = 0;
+  /** @type {Promise<void> | null} */
+  #loadingOlder = null;
+  /** @type {any} */
+  #receivedTimer;
+  /** @type {any} */
+  #gapTimer;
+  /** @type {any} */
+  #retryTimer;
+  /** @type {any} */
+  #stopTimer;
+  #typingToldAt = 0;
+
+  /**
+   * @param {Connection} connection
+   * @param {number | string} ref
+   * @param {(id: number) => number | undefined} unreadOf What the server said on connecting.
+   */
+  constructor(connection, ref, unreadOf) {
+    super();
+    this.ref = ref;
+    this.#connection = connection;
+    this.#unreadOf = unreadOf;
+    this.#outbox = new Outbox({
+      deliver: (item) => this.#deliver(item),
+      mayGo: () => this.joined,
+      changed: () => this.emit('change', null),
+    });
+  }
+
+  /** In the order of `seq`, each once. */
+  get messages() {
+    return this.#timeline.messages;
+  }
+
+  /** What was written here and is not stored yet, in order. */
+  get pending() {
+    return this.#outbox.pending;
+  }
+
+  /** @returns {Participant[]} */
+  get participants() {
+    return [...this.#participants.values()];
+  }
+
+  /** Everyone but this user. */
+  get others() {
+    return this.participants.filter(({ user_id }) => user_id !== this.#me);
+  }
+
+  /** The names of those who are writing. */
+  get typists() {
+    return Array.from(this.#typing.values(), ({ name }) => name);
+  }
+
+  /** Whether there is history before the first message. */
+  get hasOlder() {
+    return this.#timeline.hasOlder;
+  }
+
+  /** Whether the first page has arrived. */
+  get loaded() {
+    return this.#timeline.cursor !== null;
+  }
+
+  /** How many messages of others this user has not read. */
+  get unread() {
+    let count = this.#unreadBase;
+    for (let at = this.messages.length - 1; at >= 0; at -= 1) {
+      const message = this.messages[at];
+      if (!message || message.seq <= this.#countedTo) break;
+      if (message.sender.id !== this.#me) count += 1;
+    }
+    return count;
+  }
+
+  get #me() {
+    return this.#connection.user?.user_id;
+  }
+
+  /**
+   * Sends a text, now or when the connection is back: in order and once. It stands in `pending` until it is stored.
+   *
+   * @param {string} body 1 to 4,000 characters, measured trimmed.
+   * @returns {Pending}
+   * @throws {HaggleError} `invalid` or `too_large`, before anything is sent.
+   */
+  send(body) {
+    const item = this.#outbox.add(body);
+    this.typing(false);
+    return item;
+  }
+
+  /**
+   * Sends a refused message again.
+   *
+   * @param {string} clientId
+   */
+  retry(clientId) {
+    this.#outbox.retry(clientId);
+  }
+
+  /**
+   * Takes a refused message out of `pending`.
+   *
+   * @param {string} clientId
+   */
+  discard(clientId) {
+    this.#outbox.discard(clientId);
+  }
+
+  /**
+   * Tells the others that this user writes (call it at each key; it tells no more than it must) or has stopped.
+   *
+   * @param {boolean} on
+   */
+  typing(on) {
+    clearTimeout(this.#stopTimer);
+    if (!this.joined) return;
+    const now = Date.now();
+    const told = now - this.#typingToldAt < TYPING_AGAIN_MS;
+    if (on) this.#stopTimer = setTimeout(() => this.typing(false), TYPING_STOPS_MS);
+    if (on ? told : this.#typingToldAt === 0) return;
+    this.#typingToldAt = on ? now : 0;
+    this.#connection.tell('typing', { conversation: this.id, on });
+  }
+
+  /** Marks everything that is here as read. Offline it is kept, and told when the connection is back. */
+  read() {
+    const seq = this.#timeline.cursor ?? 0;
+    if (seq <= this.#readWanted) return;
+    this.#readWanted = seq;
+    this.#readUpTo(seq);
+    this.emit('change', null);
+    void this.#tellRead();
+  }
+
+  /**
+   * Loads the page of history before the first message here.
+   *
+   * @returns {Promise<void>}
+   */
+  older() {
+    this.#loadingOlder ??= this.#loadOlder().finally(() => {
+      this.#loadingOlder = null;
+    });
+    return this.#loadingOlder;
+  }
+
+  /**
+   * What the mark beside one's own message should say.
+   *
+   * @param {Message} message
+   * @returns {Mark}
+   */
+  markOf({ seq }) {
+    const others = this.others;
+    if (others.length === 0) return 'sent';
+    if (others.every(({ read_seq = 0 }) => read_seq >= seq)) return 'read';
+    if (others.every(({ received_seq = 0, read_seq = 0 }) => Math.max(received_seq, read_seq) >= seq)) {
+      return 'received';
+    }
+    return 'sent';
+  }
+
+  /**
+   * Joins: the newest page first, or else from where it stopped. The client calls it when the connection is live.
+   *
+   * @internal
+   */
+  async resume() {
+    this.#turn += 1;
+    const turn = this.#turn;
+    try {
+      if (!this.loaded) {
+        const page = await this.#connection.request('history', { conversation: this.ref, limit: PAGE });
+        if (turn !== this.#turn) return;
+        this.#timeline.begin(page.messages, page.has_more);
+      }
+      const reply = await this.#connection.request('join', { conversation: this.ref, after: this.#timeline.cursor });
+      if (turn === this.#turn) this.#entered(reply);
+    } catch (error) {
+      if (turn === this.#turn) this.#barred(HaggleError.from(error));
+    }
+  }
+
+  /**
+   * Stops until `resume`. The client calls it when the connection is gone.
+   *
+   * @internal
+   */
+  suspend() {
+    this.#turn += 1;
+    this.joined = false;
+    this.#typingToldAt = 0;
+    for (const timer of [this.#retryTimer, this.#gapTimer, this.#receivedTimer, this.#stopTimer]) clearTimeout(timer);
+    this.#gapTimer = this.#receivedTimer = undefined;
+    for (const userId of [...this.#typing.keys()]) this.#typed(userId, '', false);
+    this.emit('change', null);
+  }
+
+  /**
+   * Leaves the room: nothing more is heard.
+   *
+   * @internal
+   */
+  leave() {
+    if (this.joined) this.#connection.tell('leave', { conversation: this.id });
+    this.suspend();
+  }
+
+  /**
+   * @param {ConversationEvent} event
+   * @internal
+   */
+  apply(event) {
+    if (event.type === 'message') return this.#heard([event.message]);
+    if (event.type === 'typing') this.#typed(event.user_id, event.name, event.on);
+    if (event.type === 'received') this.#moved(event.user_id, 'received_seq', event.seq);
+    if (event.type === 'read') this.#moved(event.user_id, 'read_seq', event.seq);
+    if (event.type === 'joined') this.#met(event.user_id, event.name);
+    if (event.type === 'left') this.#typed(event.user_id, event.name, false);
+    this.emit('change', null);
+  }
+
+  /**
+   * @param {PresenceEvent} event
+   * @internal
+   */
+  seen({ user_id, online, last_seen }) {
+    const participant = this.#participants.get(user_id);
+    if (!participant) return;
+    participant.online = online;
+    participant.last_seen = last_seen;
+    if (!online) this.#typed(user_id, '', false);
+    this.emit('change', null);
+  }
+
+  /**
+   * @param {number} count What the server counts as unread.
+   * @internal
+   */
+  counted(count) {
+    // What was read here may not have been told yet; then the count of what is here is the better one.
+    if (this.#readWanted > 0) return;
+    this.#unreadBase = count;
+    this.#countedTo = this.#enteredAt;
+    this.emit('change', null);
+  }
+
+  /**
+   * Every message after the one read is here, or will come: from now on the count needs no server.
+   *
+   * @param {number} seq
+   */
+  #readUpTo(seq) {
+    this.#unreadBase = 0;
+    this.#countedTo = seq;
+  }
+
+  /** @param {{conversation: number, last_seq: number, participants: Participant[]}} reply */
+  #entered(reply) {
+    if (reply.last_seq < (this.#timeline.cursor ?? 0)) return this.#startOver();
+    const first = this.id === null;
+    this.id = reply.conversation;
+    this.joined = true;
+    this.#participants = new Map(reply.participants.map((one) => [one.user_id, this.#withCursors(one)]));
+    this.#enteredAt = reply.last_seq;
+    const unread = this.#unreadOf(reply.conversation) ?? (first ? 0 : undefined);
+    if (unread !== undefined) this.counted(unread);
+    if (this.#me) this.#moved(this.#me, 'read_seq', this.#participants.get(this.#me)?.read_seq ?? 0);
+    this.emit('change', null);
+    this.#tellReceivedSoon();
+    void this.#tellRead();
+    void this.#outbox.flush();
+  }
+
+  /** The server knows less than we do, so it is another database: what is shown here never happened there. */
+  #startOver() {
+    this.#timeline.clear();
+    this.#readWanted = this.#readTold = this.#receivedTold = 0;
+    this.id = null;
+    this.#participants.clear();
+    this.emit('change', null);
+    void this.resume();
+  }
+
+  /** @param {HaggleError} error */
+  #barred(error) {
+    if (this.#connection.state !== 'live') return;
+    if (error.passing) {
+      const waitMs = error.retryAfter === undefined ? RETRY_MS : error.retryAfter * 1_000;
+      this.#retryTimer = setTimeout(() => void this.resume(), waitMs);
+    } else {
+      this.emit('error', error);
+    }
+  }
+
+  /**
+   * A participant with the furthest cursors known: what an event said may be newer than a reply.
+   *
+   * @param {Participant} participant
+   * @returns {Participant}
+   */
+  #withCursors(participant) {
+    const known = this.#participants.get(participant.user_id);
+    return {
+      ...participant,
+      last_seen: participant.last_seen ?? known?.last_seen,
+      received_seq: Math.max(participant.received_seq ?? 0, known?.received_seq ?? 0),
+      read_seq: Math.max(participant.read_seq ?? 0, known?.read_seq ?? 0),
+    };
+  }
+
+  /** @param {readonly Message[]} messages */
+  #heard(messages) {
+    const added = this.#timeline.merge(messages);
+    for (const message of added) {
+      const mine = message.sender.id === this.#me;
+      if (mine && message.client_id) this.#outbox.settle(message.client_id);
+      this.#typed(message.sender.id, '', false);
+      if (mine) continue;
+      this.emit('message', { message });
+    }
+    if (added.length === 0) return;
+    this.emit('change', null);
+    this.#tellReceivedSoon();
+    if (this.#timeline.hasGap) this.#fillGapSoon();
+  }
+
+  /** @param {Pending} item */
+  async #deliver({ body, client_id }) {
+    const { message } = await this.#connection.request('send', { conversation: this.id, body, client_id });
+    this.#outbox.settle(client_id);
+    this.#heard([message]);
+    return message;
+  }
+
+  /**
+   * @param {string} userId
+   * @param {string} name
+   * @param {boolean} on
+   */
+  #typed(userId, name, on) {
+    clearTimeout(this.#typing.get(userId)?.timer);
+    this.#typing.delete(userId);
+    if (!on || userId === this.#me) return;
+    const timer = setTimeout(() => {
+      this.#typing.delete(userId);
+      this.emit('change', null);
+    }, TYPING_FORGOTTEN_MS);
+    this.#typing.set(userId, { name, timer });
+  }
+
+  /**
+   * @param {string} userId
+   * @param {'received_seq' | 'read_seq'} cursor
+   * @param {number} seq
+   */
+  #moved(userId, cursor, seq) {
+    const participant = this.#participants.get(userId);
+    if (participant) participant[cursor] = Math.max(participant[cursor] ?? 0, seq);
+    if (userId !== this.#me || cursor !== 'read_seq') return;
+    // Read on another device of this user. What lies before the first message here cannot be counted here.
+    if (seq > this.#readWanted && seq >= (this.messages[0]?.seq ?? 0)) this.#readUpTo(seq);
+  }
+
+  /**
+   * @param {string} userId
+   * @param {string} name
+   */
+  #met(userId, name) {
+    if (this.#participants.has(userId)) return;
+    this.#participants.set(userId, { user_id: userId, name, role: '', online: true });
+  }
+
+  async #tellRead() {
+    const seq = this.#readWanted;
+    if (!this.joined || seq <= this.#readTold) return;
+    this.#readTold = seq;
+    try {
+      await this.#connection.request('read', { conversation: this.id, seq });
+    } catch {
+      this.#readTold = Math.min(this.#readTold, seq - 1);
+    }
+  }
+
+  #tellReceivedSoon() {
+    this.#receivedTimer ??= setTimeout(() => {
+      this.#receivedTimer = undefined;
+      const seq = this.#timeline.cursor ?? 0;
+      if (!this.joined || seq <= this.#receivedTold) return;
+      this.#receivedTold = seq;
+      this.#connection.tell('received', { conversation: this.id, seq });
+    }, RECEIVED_MS);
+  }
+
+  #fillGapSoon() {
+    this.#gapTimer ??= setTimeout(() => void this.#fillGap(), GAP_MS);
+  }
+
+  async #fillGap() {
+    const turn = this.#turn;
+    try {
+      while (this.#timeline.hasGap && turn === this.#turn) {
+        const after = this.#timeline.cursor;
+        const page = await this.#connection.request('history', { conversation: this.id, after, limit: PAGE_MAX });
+        this.#heard(page.messages);
+        if (this.#timeline.cursor === after) break;
+      }
+    } catch {
+      // The connection is gone, and the next join begins at the cursor; or the next message asks again.
+    }
+    this.#gapTimer = undefined;
+  }
+
+  async #loadOlder() {
+    const before = this.messages[0]?.seq;
+    if (!this.joined || !this.hasOlder || before === undefined) return;
+    const page = await this.#connection.request('history', { conversation: this.id, before, limit: PAGE });
+    this.#timeline.prepend(page.messages, page.has_more);
+    this.emit('change', null);
+  }
+}
