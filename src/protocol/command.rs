@@ -3,6 +3,7 @@
 //! What lives here: the commands of users and of the shop's backend. What must not: how they were spelt.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::ids::{ClientId, ConversationRef, MessageId, Seq, UserId};
 use super::model::{Body, Person};
@@ -12,6 +13,19 @@ use super::model::{Body, Person};
 pub struct Caller {
     /// The person, with the name and role in force.
     pub person: Person,
+}
+
+/// What a token says, once its signature and times were checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claims {
+    /// Who.
+    pub user: UserId,
+    /// Their name, where the token gives one.
+    pub name: Option<Arc<str>>,
+    /// Their role, where the token gives one.
+    pub role: Option<Arc<str>>,
+    /// When the token ends, in seconds since 1970 UTC.
+    pub expires_at_s: i64,
 }
 
 /// Messages a page where the client does not say (CONTRACT section 3).
@@ -27,15 +41,15 @@ pub enum Command {
     /// Hear a conversation from now on, or from a cursor.
     Join(Join),
     /// Hear it no longer.
-    Leave(ConversationRef),
+    Leave(Leave),
     /// Say something.
     Send(Send),
     /// Be seen typing, or no longer.
     Typing(Typing),
     /// Have received everything up to a place.
-    Received(Mark),
+    Received(Received),
     /// Have read everything up to a place.
-    Read(Mark),
+    Read(Read),
     /// A page of a conversation.
     History(History),
     /// A page of one's conversations.
@@ -59,6 +73,18 @@ pub struct Join {
     pub after: Option<Seq>,
 }
 
+/// `Command::Leave`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leave(pub ConversationRef);
+
+/// `Command::Received`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received(pub Mark);
+
+/// `Command::Read`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read(pub Mark);
+
 /// `Command::Send`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Send {
@@ -79,6 +105,8 @@ pub struct Typing {
     pub conversation: ConversationRef,
     /// Begun or ended.
     pub on: bool,
+    /// After how long it ends by itself, unless said again.
+    pub lasts: Duration,
 }
 
 /// `Command::Received` and `Command::Read`: a cursor moves forward, never back.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::ids::{ConversationId, Seq, UserId};
 use super::model::{Message, Person, Timestamp};
 use super::reply::Presence;
+use crate::error::ChatError;
 
 /// Something that happened. A vocabulary matches all of them, so that a new one makes the compiler name every vocabulary.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +61,7 @@ pub struct UnreadNow {
 /// `Event::Bye`: why a connection ends, and what the client should do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bye {
-    /// The stable code of the reason, one of the error codes.
+    /// The stable code of the reason: one of the error codes, or `slow_reader`.
     pub code: &'static str,
     /// The WebSocket close code.
     pub close: u16,
@@ -70,4 +71,47 @@ pub struct Bye {
     pub reconnect: bool,
     /// After how many milliseconds, where the server has a wish.
     pub retry_after_ms: Option<u64>,
+}
+
+/// The close code of a reader that takes too little (private use, RFC 6455 section 7.4.2).
+pub const CLOSE_SLOW_READER: u16 = 4408;
+/// The close code of a server that goes down (RFC 6455 section 7.4.1, "going away").
+pub const CLOSE_GOING_DOWN: u16 = 1001;
+
+impl Bye {
+    /// Closed for an error.
+    #[must_use]
+    pub fn of(error: &ChatError, reconnect: bool) -> Self {
+        Self {
+            code: error.code(),
+            close: error.row().close,
+            reason: error.to_string().into(),
+            reconnect,
+            retry_after_ms: error.retry_after().map(|seconds| seconds * 1_000),
+        }
+    }
+
+    /// Closed because the client took too little; it may come back to its cursor.
+    #[must_use]
+    pub fn slow_reader() -> Self {
+        Self {
+            code: "slow_reader",
+            close: CLOSE_SLOW_READER,
+            reason: "the connection took too little for too long".into(),
+            reconnect: true,
+            retry_after_ms: None,
+        }
+    }
+
+    /// Closed because the server goes down.
+    #[must_use]
+    pub fn going_down(retry_after_ms: u64) -> Self {
+        Self {
+            code: "unavailable",
+            close: CLOSE_GOING_DOWN,
+            reason: "the server is going down".into(),
+            reconnect: true,
+            retry_after_ms: Some(retry_after_ms),
+        }
+    }
 }

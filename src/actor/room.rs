@@ -1,0 +1,556 @@
+//! The room: one actor per conversation with someone in it. It decides who may, has it written, and tells everyone in order.
+//!
+//! What lives here: the handlers of what a room can be asked, opening and sleeping. Who sits and listens is in `room/hall.rs`.
+//! What must not: vocabularies, sockets, SQL.
+//!
+//! A room keeps many appends under way and tells its members in the order of the replies: it never waits for one to send the
+//! next. It holds [`Listener`]s, never sessions, so that a test can stand in as one.
+
+mod hall;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use actix::prelude::*;
+use metrics::{counter, gauge};
+use tracing::{Instrument, debug, info_span};
+
+use self::hall::{Audience, Hall, Typist};
+use super::directory::Directory;
+use super::persistence::{
+    Append, Appended, Committed, Cursor, CursorMove, Job, LoadRoom, Reader, RoomRow, Ticket, Work,
+};
+use super::{Ask, By, Departed, Listener, Outcome, PersonChanged, ReplyTo, Reseat};
+use crate::error::ChatError;
+use crate::protocol::command::{self, Join, Mark, Typing};
+use crate::protocol::event::ReadTo;
+use crate::protocol::reply::{Joined, Marked, Reply};
+use crate::protocol::{Body, ClientId, ConversationId, Event, Message, Person, SessionId, Timestamp, UserId};
+use crate::vocabulary::Fanout;
+
+pub use self::hall::PARTICIPANTS_LISTED;
+
+/// Messages that may wait for a room. 10,000 may join one at once.
+pub const MAILBOX: usize = 32_768;
+/// Jobs of one room that the database may have under way.
+pub const PENDING_MAX: usize = 4_096;
+/// For how long an empty room stays awake.
+pub const LINGER: Duration = Duration::from_secs(30);
+/// For how long a room that could not open answers so.
+const LINGER_CLOSED: Duration = Duration::from_secs(1);
+/// Above so many participants, coming and going, typing and receipts are no longer told to everyone: each is told by every one
+/// to every one, which grows with the square.
+pub const CHATTER_MAX: usize = 256;
+
+/// What a room needs of the house.
+#[derive(Clone)]
+pub struct Services {
+    /// Where everyone is.
+    pub directory: Arc<Directory>,
+    /// Where rooms are loaded from.
+    pub reader: Addr<Reader>,
+    /// Where messages and cursors are written.
+    pub writer: Recipient<Job>,
+}
+
+/// One conversation, awake.
+pub struct Room {
+    conversation: ConversationId,
+    waiting: Arc<AtomicUsize>,
+    services: Services,
+    state: State,
+    pending: HashMap<Ticket, Pending>,
+    next_ticket: Ticket,
+    sleep_is_due: bool,
+}
+
+enum State {
+    /// Not loaded: nothing is handled meanwhile.
+    Opening,
+    Open(Hall),
+    /// There is no such conversation, or it could not be loaded.
+    Closed(ChatError),
+}
+
+/// What a job under way was for.
+struct Pending {
+    reply: ReplyTo,
+    origin: Option<SessionId>,
+    person: Person,
+    what: What,
+}
+
+enum What {
+    Message { body: Body, kind: Arc<str>, client_id: Option<ClientId>, at: Timestamp },
+    Received,
+    Read,
+}
+
+impl Room {
+    /// Wakes the room of a conversation on an arbiter. `waiting` is the directory's count of messages on their way here.
+    pub fn wake(
+        conversation: ConversationId,
+        waiting: Arc<AtomicUsize>,
+        services: Services,
+        arbiter: &ArbiterHandle,
+    ) -> Addr<Self> {
+        Self::start_in_arbiter(arbiter, move |ctx| {
+            ctx.set_mailbox_capacity(MAILBOX);
+            Self {
+                conversation,
+                waiting,
+                services,
+                state: State::Opening,
+                pending: HashMap::new(),
+                next_ticket: 0,
+                sleep_is_due: false,
+            }
+        })
+    }
+
+    /// Loads the conversation, then goes on with `then`. Nothing else is handled meanwhile.
+    fn load(
+        &self,
+        ctx: &mut Context<Self>,
+        then: impl FnOnce(&mut Self, Result<Option<RoomRow>, ChatError>) + 'static,
+    ) {
+        let reader = self.services.reader.clone();
+        let conversation = self.conversation;
+        let loading =
+            async move { reader.send(LoadRoom(conversation)).await.unwrap_or_else(|_| Err(ChatError::unavailable())) };
+        let loading = loading.instrument(info_span!("room", %conversation));
+        ctx.wait(loading.into_actor(self).map(move |row, room, ctx| {
+            then(room, row);
+            room.rest(ctx);
+        }));
+    }
+
+    /// One message of the directory's has arrived. The hall, or why there is none.
+    fn arrived(&mut self) -> Result<&mut Hall, ChatError> {
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
+        match &mut self.state {
+            State::Open(hall) => Ok(hall),
+            State::Closed(error) => Err(error.clone()),
+            State::Opening => Err(ChatError::unavailable()),
+        }
+    }
+
+    /// The hall, for somebody who sits in it: whoever does not is told what a stranger is told.
+    fn admit(&mut self, person: &Person) -> Result<(&mut Hall, Person), ChatError> {
+        let hall = self.arrived()?;
+        let seat = hall.seat_mut(&person.id).ok_or(ChatError::NotFound("conversation"))?;
+        if seat.person != *person {
+            // A fresh token may have brought another name.
+            seat.person = person.clone();
+        }
+        Ok((hall, person.clone()))
+    }
+
+    fn write(&mut self, ctx: &Context<Self>, work: Work, pending: Pending) {
+        if self.pending.len() >= PENDING_MAX {
+            answer(pending.reply, Err(ChatError::unavailable()));
+            return;
+        }
+        self.next_ticket += 1;
+        let ticket = self.next_ticket;
+        let job = Job { ticket, room: ctx.address().recipient(), work };
+        match self.services.writer.try_send(job) {
+            Ok(()) => drop(self.pending.insert(ticket, pending)),
+            Err(_) => answer(pending.reply, Err(ChatError::unavailable())),
+        }
+    }
+
+    /// Tells events, and sees out whoever turns out to be gone.
+    fn tell(&mut self, ctx: &mut Context<Self>, events: Vec<Fanout>, audience: Audience<'_>) {
+        if let State::Open(hall) = &self.state {
+            let gone = hall.tell(events, audience);
+            gone.into_iter().for_each(|session| self.see_out(ctx, session));
+        }
+    }
+
+    /// Tells what only matters while it happens, where the room is not too large for that.
+    fn chatter(&mut self, ctx: &mut Context<Self>, event: Event, origin: Option<SessionId>) {
+        if matches!(&self.state, State::Open(hall) if hall.size() <= CHATTER_MAX) {
+            self.tell(ctx, vec![Fanout::new(event, origin)], Audience::Everyone);
+        }
+    }
+
+    /// A session listens no longer.
+    fn see_out(&mut self, ctx: &mut Context<Self>, session: SessionId) {
+        let State::Open(hall) = &mut self.state else { return };
+        let Some((user, last)) = hall.exit(session) else { return };
+        // Whoever lost their seat is told of as they were last known.
+        let person = hall.seat(&user).map(|seat| seat.person.clone());
+        let person = person.unwrap_or_else(|| Person { name: user.as_str().into(), id: user.clone(), role: "".into() });
+        if hall.typing.get(&user).is_some_and(|typist| typist.session == Some(session))
+            && let Some(typist) = hall.typing.remove(&user)
+        {
+            ctx.cancel_future(typist.expiry);
+            self.chatter(ctx, Event::Typing(self.conversation, person.clone(), false), Some(session));
+        }
+        if last {
+            self.chatter(ctx, Event::Left(self.conversation, person), Some(session));
+        }
+        self.rest(ctx);
+    }
+
+    /// Somebody is no participant any more.
+    fn unseat(&mut self, ctx: &mut Context<Self>, user: &UserId) {
+        if let State::Open(hall) = &mut self.state {
+            hall.unseat(user);
+            if let Some(typist) = hall.typing.remove(user) {
+                ctx.cancel_future(typist.expiry);
+            }
+        }
+    }
+
+    /// Sees to it that an idle room falls asleep.
+    fn rest(&mut self, ctx: &mut Context<Self>) {
+        if self.is_idle() && !self.sleep_is_due {
+            self.sleep_is_due = true;
+            let linger = if matches!(self.state, State::Open(_)) { LINGER } else { LINGER_CLOSED };
+            ctx.run_later(linger, Self::sleep);
+        }
+    }
+
+    fn sleep(&mut self, ctx: &mut Context<Self>) {
+        self.sleep_is_due = false;
+        if self.is_idle() && self.services.directory.retire(self.conversation, &self.waiting) {
+            ctx.stop();
+        } else {
+            self.rest(ctx);
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        let listened = matches!(&self.state, State::Open(hall) if !hall.is_empty());
+        !listened && self.pending.is_empty() && !matches!(self.state, State::Opening)
+    }
+
+    fn appended(&mut self, pending: Pending, outcome: Result<Appended, ChatError>) -> Option<Fanout> {
+        let Pending { reply, origin, person, what } = pending;
+        let What::Message { body, kind, client_id, at } = what else { return None };
+        let (id, seq, kind, created_at, repeated) = match outcome {
+            Ok(Appended::Stored { id, seq }) => (id, seq, kind, at, false),
+            Ok(Appended::Repeated { id, seq, kind, at }) => (id, seq, kind, at, true),
+            Err(error) => {
+                answer(reply, Err(error));
+                return None;
+            }
+        };
+        let message = Message {
+            id,
+            seq,
+            conversation: self.conversation,
+            sender: person,
+            body: Arc::clone(body.text()),
+            kind,
+            client_id,
+            created_at,
+        };
+        let told = (!repeated).then(|| {
+            counter!("haggle_messages_in_total").increment(1);
+            self.count(&message);
+            Fanout::new(Event::Message(message.clone()), origin)
+        });
+        answer(reply, Ok(Reply::Sent { message, repeated }));
+        told
+    }
+
+    /// Keeps the newest place and the sender's own count, from which everyone's unread count follows.
+    fn count(&mut self, message: &Message) {
+        if let State::Open(hall) = &mut self.state {
+            hall.last_seq = hall.last_seq.max(message.seq);
+            if let Some(seat) = hall.seat_mut(&message.sender.id).filter(|seat| message.seq > seat.read) {
+                seat.own_after_read += 1;
+            }
+        }
+    }
+
+    fn moved(&mut self, ctx: &mut Context<Self>, pending: Pending, outcome: Result<Cursor, ChatError>) {
+        let Pending { reply, origin, person, what } = pending;
+        let cursor = match outcome {
+            Ok(cursor) => cursor,
+            Err(error) => return answer(reply, Err(error)),
+        };
+        let conversation = self.conversation;
+        let State::Open(hall) = &mut self.state else { return };
+        let Some(before) = hall.seat(&person.id).map(|seat| (hall.unread(seat).count, seat.read, seat.received)) else {
+            return answer(reply, Err(ChatError::NotFound("conversation")));
+        };
+        let (unread_before, read_before, received_before) = before;
+        if let Some(seat) = hall.seat_mut(&person.id) {
+            seat.received = seat.received.max(cursor.received);
+            seat.read = seat.read.max(cursor.read);
+            seat.own_after_read = cursor.own_after_read;
+        }
+        let unread = hall.seat(&person.id).map_or(0, |seat| hall.unread(seat).count);
+        let updated = unread_before.saturating_sub(unread);
+        if matches!(what, What::Received) {
+            answer(reply, Ok(Reply::Done));
+            if cursor.received > received_before {
+                self.chatter(ctx, Event::Received(conversation, person.id, cursor.received), origin);
+            }
+            return;
+        }
+        answer(reply, Ok(Reply::Marked(Marked { conversation, seq: cursor.read, unread, updated })));
+        if cursor.read > read_before {
+            let everyone = hall.size() <= CHATTER_MAX;
+            let user = person.id;
+            let read =
+                ReadTo { conversation, user: user.clone(), seq: cursor.read, count: updated, at: Timestamp::now() };
+            // The reader's other devices always hear it: their badges depend on it.
+            let audience = if everyone { Audience::Everyone } else { Audience::Only(&user) };
+            self.tell(ctx, vec![Fanout::new(Event::Read(read), origin)], audience);
+        }
+    }
+
+    fn mark(&mut self, ctx: &Context<Self>, ask: Ask<Mark>, what: What) {
+        let Ask { by: By { caller, session, command }, reply } = ask;
+        let conversation = self.conversation;
+        let (hall, person) = match self.admit(&caller.person) {
+            Ok(admitted) => admitted,
+            Err(error) => return answer(reply, Err(error)),
+        };
+        let user = caller.person.id;
+        let seq = command.seq.map_or(hall.last_seq, |seq| seq.min(hall.last_seq));
+        let read = matches!(what, What::Read);
+        if let Some(seat) = hall.seat(&user).filter(|seat| if read { seq <= seat.read } else { seq <= seat.received }) {
+            let unread = hall.unread(seat).count;
+            let marked = Marked { conversation, seq: seat.read, unread, updated: 0 };
+            return answer(reply, Ok(if read { Reply::Marked(marked) } else { Reply::Done }));
+        }
+        let work = Work::Move(CursorMove { conversation, user, received: seq, read: read.then_some(seq) });
+        let origin = session.map(|listener| listener.session);
+        self.write(ctx, work, Pending { reply, origin, person, what });
+    }
+}
+
+/// Answers whoever waits; nobody need.
+fn answer(reply: ReplyTo, outcome: Outcome) {
+    drop(reply.send(outcome));
+}
+
+impl Actor for Room {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        gauge!("haggle_rooms").increment(1);
+        self.load(ctx, |room, row| {
+            room.state = match row {
+                Ok(Some(row)) => State::Open(Hall::open(row, Arc::clone(&room.services.directory))),
+                Ok(None) => State::Closed(ChatError::NotFound("conversation")),
+                Err(error) => State::Closed(error),
+            };
+        });
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        gauge!("haggle_rooms").decrement(1);
+        debug!(conversation = %self.conversation, "room sleeps");
+    }
+}
+
+impl Handler<Ask<Join>> for Room {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask<Join>, ctx: &mut Self::Context) {
+        let Ask { by: By { caller, session, .. }, reply } = ask;
+        let conversation = self.conversation;
+        let (hall, person) = match self.admit(&caller.person) {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                answer(reply, Err(error));
+                return self.rest(ctx);
+            }
+        };
+        let session = session.map(|listener: Listener| {
+            let name = listener.session;
+            (name, hall.enter(listener, person.id.clone()))
+        });
+        let participants = hall.participants(&person.id);
+        answer(reply, Ok(Reply::Joined(Joined { conversation, last_seq: hall.last_seq, participants })));
+        if let Some((session, true)) = session {
+            self.chatter(ctx, Event::Joined(conversation, person), Some(session));
+        }
+        self.rest(ctx);
+    }
+}
+
+impl Handler<Ask<command::Leave>> for Room {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask<command::Leave>, ctx: &mut Self::Context) {
+        let Ask { by: By { caller, session, .. }, reply } = ask;
+        let admitted = self.admit(&caller.person).map(|_| Reply::Done);
+        if let Some(listener) = session {
+            self.see_out(ctx, listener.session);
+        }
+        answer(reply, admitted);
+        self.rest(ctx);
+    }
+}
+
+impl Handler<Departed> for Room {
+    type Result = ();
+
+    fn handle(&mut self, Departed(session): Departed, ctx: &mut Self::Context) {
+        if self.arrived().is_ok() {
+            self.see_out(ctx, session);
+        }
+        self.rest(ctx);
+    }
+}
+
+impl Handler<Ask<command::Send>> for Room {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask<command::Send>, ctx: &mut Self::Context) {
+        let Ask { by: By { caller, session, command }, reply } = ask;
+        let (_, person) = match self.admit(&caller.person) {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                answer(reply, Err(error));
+                return self.rest(ctx);
+            }
+        };
+        let command::Send { body, kind, client_id, .. } = command;
+        let at = Timestamp::now();
+        let append = Append {
+            conversation: self.conversation,
+            sender: person.id.clone(),
+            client_id: client_id.clone(),
+            body: Arc::clone(body.text()),
+            kind: Arc::clone(&kind),
+            at,
+        };
+        let origin = session.map(|listener| listener.session);
+        let what = What::Message { body, kind, client_id, at };
+        self.write(ctx, Work::Append(append), Pending { reply, origin, person, what });
+        self.rest(ctx);
+    }
+}
+
+impl Handler<Ask<Typing>> for Room {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask<Typing>, ctx: &mut Self::Context) {
+        let Ask { by: By { caller, session, command }, reply } = ask;
+        let conversation = self.conversation;
+        let (hall, person) = match self.admit(&caller.person) {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                answer(reply, Err(error));
+                return self.rest(ctx);
+            }
+        };
+        let origin = session.map(|listener| listener.session);
+        let before = hall.typing.remove(&person.id);
+        if let Some(typist) = before {
+            ctx.cancel_future(typist.expiry);
+        }
+        if command.on {
+            let typist = person.clone();
+            let expiry = ctx.run_later(command.lasts, move |room, ctx| {
+                if let State::Open(hall) = &mut room.state {
+                    hall.typing.remove(&typist.id);
+                }
+                room.chatter(ctx, Event::Typing(conversation, typist, false), origin);
+            });
+            hall.typing.insert(person.id.clone(), Typist { expiry, session: origin });
+        }
+        answer(reply, Ok(Reply::Done));
+        self.chatter(ctx, Event::Typing(conversation, person, command.on), origin);
+        self.rest(ctx);
+    }
+}
+
+/// A participant has received all up to a place.
+impl Handler<Ask<command::Received>> for Room {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask<command::Received>, ctx: &mut Self::Context) {
+        self.mark(ctx, ask.map(|received| received.0), What::Received);
+        self.rest(ctx);
+    }
+}
+
+/// A participant has read all up to a place.
+impl Handler<Ask<command::Read>> for Room {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask<command::Read>, ctx: &mut Self::Context) {
+        self.mark(ctx, ask.map(|read| read.0), What::Read);
+        self.rest(ctx);
+    }
+}
+
+impl Handler<Committed> for Room {
+    type Result = ();
+
+    fn handle(&mut self, committed: Committed, ctx: &mut Self::Context) {
+        let mut events = Vec::with_capacity(committed.appended.len());
+        for (ticket, outcome) in committed.appended {
+            if let Some(pending) = self.pending.remove(&ticket) {
+                events.extend(self.appended(pending, outcome));
+            }
+        }
+        if !events.is_empty() {
+            self.tell(ctx, events, Audience::Everyone);
+        }
+        for (ticket, outcome) in committed.moved {
+            if let Some(pending) = self.pending.remove(&ticket) {
+                self.moved(ctx, pending, outcome);
+            }
+        }
+        self.rest(ctx);
+    }
+}
+
+impl Handler<PersonChanged> for Room {
+    type Result = ();
+
+    fn handle(&mut self, PersonChanged(person): PersonChanged, ctx: &mut Self::Context) {
+        if let Ok(hall) = self.arrived() {
+            hall.rename(&person);
+        }
+        self.rest(ctx);
+    }
+}
+
+impl Handler<Reseat> for Room {
+    type Result = ();
+
+    fn handle(&mut self, Reseat { removed, done }: Reseat, ctx: &mut Self::Context) {
+        // Whoever was removed hears that they are out, and nothing after it, whatever comes of the loading.
+        if let Ok(hall) = self.arrived()
+            && let Some(user) = &removed
+        {
+            let person = hall.seat(user).filter(|_| hall.listens(user)).map(|seat| seat.person.clone());
+            if let Some(person) = person {
+                self.chatter(ctx, Event::Left(self.conversation, person), None);
+            }
+            self.unseat(ctx, user);
+        }
+        self.load(ctx, move |room, row| {
+            let outcome = match (row, &mut room.state) {
+                (Ok(Some(row)), State::Open(hall)) => {
+                    hall.reseat(row);
+                    for user in hall.unseated() {
+                        hall.unseat(&user);
+                    }
+                    Ok(())
+                }
+                (Ok(Some(row)), state) => {
+                    *state = State::Open(Hall::open(row, Arc::clone(&room.services.directory)));
+                    Ok(())
+                }
+                (Ok(None), _) => Err(ChatError::NotFound("conversation")),
+                (Err(error), _) => Err(error),
+            };
+            drop(done.send(outcome));
+        });
+    }
+}

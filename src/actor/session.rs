@@ -1,0 +1,390 @@
+//! The session: one actor per connection, whatever the transport. It knows who is calling, what they joined, how far they
+//! were told, and when they must go.
+//!
+//! What lives here: the handlers and the session's life; catching up from the database is in `session/catch_up.rs`, unread counts in
+//! `session/unread.rs`. What must not: sockets (the transport's pump has them), vocabularies by name, the database.
+//!
+//! A pump stands still while its peer reads nothing, so heartbeats, deadlines and bounds are all here.
+
+mod catch_up;
+mod life;
+mod unread;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use futures_util::future::BoxFuture;
+use metrics::{counter, histogram};
+use tokio::sync::oneshot;
+
+use self::catch_up::Joined;
+use self::unread::UnreadBook;
+use super::directory::Directory;
+use super::outbox::Outbox;
+use super::presence::Presence;
+use super::{By, Control, Deliver, Listener, Outcome};
+use crate::error::ChatError;
+use crate::protocol::command::Claims;
+use crate::protocol::event::Bye;
+use crate::protocol::reply::{Unread, UnreadIn};
+use crate::protocol::{Caller, Command, ConversationId, Event, Message as ChatMessage, Person, Seq, SessionId, UserId};
+use crate::vocabulary::{Codec, Incoming, Request, Tag};
+
+/// Deliveries and requests that may wait for a session.
+pub const MAILBOX: usize = 1_024;
+/// Requests that may wait until earlier ones have found their room, or the client has read its answers.
+pub const INBOUND_MAX: usize = 256;
+/// Requests that one session may have under way.
+pub const UNDER_WAY_MAX: usize = 1_024;
+
+/// What a session asks of the house. `Chat` answers; a test can stand in.
+pub trait Door: Send + Sync + 'static {
+    /// Checks a token.
+    ///
+    /// # Errors
+    /// `unauthorized`.
+    fn verify(&self, token: &str) -> Result<Claims, ChatError>;
+
+    /// Makes a token's user known, and tells who they are now.
+    fn arrive(&self, claims: Claims) -> BoxFuture<'static, Result<Person, ChatError>>;
+
+    /// All unread counts of a user.
+    fn unread(&self, user: UserId) -> BoxFuture<'static, Result<Unread, ChatError>>;
+
+    /// The messages after a place, oldest first, at most a page, for somebody who is still in the conversation.
+    fn replay(
+        &self,
+        caller: UserId,
+        conversation: ConversationId,
+        after: Seq,
+    ) -> BoxFuture<'static, Result<Vec<ChatMessage>, ChatError>>;
+
+    /// Counts one more malformed request of a user against their limit.
+    ///
+    /// # Errors
+    /// `rate_limited`.
+    fn admit(&self, user: &UserId) -> Result<(), ChatError>;
+
+    /// Begins to carry out a command.
+    fn begin(&self, by: By<Command>) -> Begun;
+
+    /// Where everyone is.
+    fn directory(&self) -> &Arc<Directory>;
+
+    /// Who announces that people come and go.
+    fn presence(&self) -> &Addr<Presence>;
+}
+
+/// A command that has begun.
+pub enum Begun {
+    /// It stands in its room's mailbox (or needs no order): the next may begin.
+    UnderWay(BoxFuture<'static, Outcome>),
+    /// Its room must be found first; the next must wait until it was, to keep their order.
+    Finding(BoxFuture<'static, BoxFuture<'static, Outcome>>),
+}
+
+/// A request from the pump.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Heard(pub Request);
+
+/// The pump is gone: the connection is closed.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Gone;
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// How long a reader may take nothing.
+    pub slow_reader: Duration,
+    /// How long a connection may stay anonymous.
+    pub anonymous: Duration,
+}
+
+/// One connection.
+pub struct Session {
+    id: SessionId,
+    codec: &'static dyn Codec,
+    outbox: Arc<Outbox>,
+    door: Arc<dyn Door>,
+    patience: Patience,
+    overrun: Arc<AtomicBool>,
+    state: State,
+    expires_at_s: i64,
+    joined: HashMap<ConversationId, Joined>,
+    /// Joins under way, and the newest places that were told before their answers.
+    joining: usize,
+    early: HashMap<ConversationId, Seq>,
+    unread: UnreadBook,
+    inbound: VecDeque<Request>,
+    finding: bool,
+    under_way: usize,
+    paused: bool,
+    /// The server goes down: what to ask the client to wait, and whom to tell that it was sent off.
+    draining: Option<(u64, oneshot::Sender<()>)>,
+}
+
+enum State {
+    /// Nobody has said who they are; until when that may last.
+    Anonymous(Instant),
+    /// The token was good; the database is being asked.
+    Arriving(Caller),
+    /// Known.
+    Live(Caller),
+    /// The server goes down: answers still go out, no request begins.
+    Draining(Caller),
+    /// The last frame is out.
+    Closed,
+}
+
+impl Session {
+    /// Starts a session on this thread. `claims` are those of a token that came with the connection, where one did.
+    pub fn open(
+        codec: &'static dyn Codec,
+        outbox: Arc<Outbox>,
+        door: Arc<dyn Door>,
+        patience: Patience,
+        claims: Option<Claims>,
+    ) -> Addr<Self> {
+        Self::create(move |ctx| {
+            ctx.set_mailbox_capacity(MAILBOX);
+            let mut session = Self {
+                id: SessionId::random(),
+                codec,
+                outbox,
+                door,
+                patience,
+                overrun: Arc::new(AtomicBool::new(false)),
+                state: State::Anonymous(Instant::now() + patience.anonymous),
+                expires_at_s: i64::MAX,
+                joined: HashMap::new(),
+                joining: 0,
+                early: HashMap::new(),
+                unread: UnreadBook::default(),
+                inbound: VecDeque::new(),
+                finding: false,
+                under_way: 0,
+                paused: false,
+                draining: None,
+            };
+            if let Some(claims) = claims {
+                session.arrive(ctx, claims, None);
+            }
+            session
+        })
+    }
+
+    fn listener(&self, ctx: &Context<Self>) -> Listener {
+        Listener {
+            session: self.id,
+            deliver: ctx.address().recipient(),
+            control: ctx.address().recipient(),
+            overrun: Arc::clone(&self.overrun),
+        }
+    }
+
+    /// Who calls, once that is known.
+    fn caller(&self) -> Option<&Caller> {
+        match &self.state {
+            State::Arriving(caller) | State::Live(caller) | State::Draining(caller) => Some(caller),
+            State::Anonymous(_) | State::Closed => None,
+        }
+    }
+
+    /// Writes an event for this session alone.
+    fn say(&mut self, ctx: &mut Context<Self>, event: &Event) {
+        if let Some(frame) = self.codec.event(event, false)
+            && self.outbox.event(frame).is_err()
+        {
+            self.close_slow(ctx);
+        }
+    }
+
+    fn answer(&mut self, ctx: &mut Context<Self>, tag: &Tag, outcome: &Outcome) {
+        if let Some(frame) = self.codec.reply(tag, outcome)
+            && self.outbox.reply(frame).is_err()
+        {
+            self.close_slow(ctx);
+        }
+    }
+
+    /// Begins what waits, in order, as far as it may.
+    fn go_on(&mut self, ctx: &mut Context<Self>) {
+        while !self.finding && !self.paused {
+            let State::Live(caller) = &self.state else { return };
+            let caller = caller.clone();
+            if self.inbound.is_empty() {
+                return;
+            }
+            if self.outbox.is_busy() || self.under_way >= UNDER_WAY_MAX {
+                return self.pause(ctx);
+            }
+            let Some(request) = self.inbound.pop_front() else { return };
+            self.begin(ctx, caller, request);
+        }
+    }
+
+    /// Waits for the client to read its answers.
+    fn pause(&mut self, ctx: &mut Context<Self>) {
+        self.paused = true;
+        ctx.run_later(catch_up::BREATH, |session, ctx| {
+            session.paused = false;
+            session.go_on(ctx);
+        });
+    }
+
+    fn begin(&mut self, ctx: &mut Context<Self>, caller: Caller, Request { tag, incoming }: Request) {
+        let command = match incoming {
+            Ok(Incoming::Command(command)) => command,
+            Ok(Incoming::Auth(token)) => return self.renew(ctx, &caller, tag, &token),
+            Err(error) => {
+                let error = self.door.admit(&caller.person.id).err().unwrap_or(error);
+                return self.answer(ctx, &tag, &Err(error));
+            }
+        };
+        let join = if let Command::Join(join) = &command { Some(join.after) } else { None };
+        self.joining += usize::from(join.is_some());
+        let listener = matches!(
+            command,
+            Command::Join(_)
+                | Command::Leave(_)
+                | Command::Send(_)
+                | Command::Typing(_)
+                | Command::Received(_)
+                | Command::Read(_)
+        );
+        let listener = listener.then(|| self.listener(ctx));
+        self.under_way += 1;
+        match self.door.begin(By { caller, session: listener, command }) {
+            Begun::UnderWay(outcome) => self.follow(ctx, tag, join, outcome),
+            Begun::Finding(finding) => {
+                self.finding = true;
+                ctx.spawn(finding.into_actor(self).map(move |outcome, session, ctx| {
+                    session.finding = false;
+                    session.follow(ctx, tag, join, outcome);
+                    session.go_on(ctx);
+                }));
+            }
+        }
+    }
+
+    /// Answers when the outcome is there; after a join, goes on from where it begins.
+    fn follow(
+        &mut self,
+        ctx: &mut Context<Self>,
+        tag: Tag,
+        join: Option<Option<Seq>>,
+        outcome: BoxFuture<'static, Outcome>,
+    ) {
+        let began = Instant::now();
+        ctx.spawn(outcome.into_actor(self).map(move |outcome, session, ctx| {
+            session.under_way -= 1;
+            histogram!("haggle_command_seconds").record(began.elapsed().as_secs_f64());
+            session.answer(ctx, &tag, &outcome);
+            if let Some(after) = join {
+                session.joined(ctx, after, outcome);
+            }
+            if session.under_way == 0 {
+                session.send_off(ctx);
+            }
+        }));
+    }
+}
+
+impl Handler<Heard> for Session {
+    type Result = ();
+
+    fn handle(&mut self, Heard(request): Heard, ctx: &mut Self::Context) {
+        counter!("haggle_frames_in_total").increment(1);
+        match &self.state {
+            State::Anonymous(_) => self.introduce(ctx, request),
+            State::Closed => {}
+            State::Draining(_) => self.answer(ctx, &request.tag, &Err(ChatError::unavailable())),
+            State::Arriving(_) | State::Live(_) if self.inbound.len() >= INBOUND_MAX => {
+                let error = ChatError::RateLimited(crate::error::RETRY_AFTER);
+                self.answer(ctx, &request.tag, &Err(error));
+            }
+            State::Arriving(_) | State::Live(_) => {
+                self.inbound.push_back(request);
+                self.go_on(ctx);
+            }
+        }
+    }
+}
+
+impl Handler<Deliver> for Session {
+    type Result = ();
+
+    fn handle(&mut self, Deliver { events, joined, unread }: Deliver, ctx: &mut Self::Context) {
+        let Some(user) = self.caller().map(|caller| caller.person.id.clone()) else { return };
+        // Nothing is said before the welcome. Counts that come while the first ones are being read are kept, and told with them.
+        let announce = !matches!(self.state, State::Arriving(_));
+        let mut others_left = events.iter().filter(|fanout| counts(&fanout.event, &user)).count() as u64;
+        for fanout in events.iter() {
+            if announce && (fanout.origin != Some(self.id) || matches!(fanout.event, Event::Message(_))) {
+                self.hear(ctx, fanout, joined);
+            }
+            let Some(after_all) = unread.filter(|_| counts(&fanout.event, &user)) else { continue };
+            others_left -= 1;
+            let now = UnreadIn { count: after_all.count.saturating_sub(others_left), ..after_all };
+            // Whoever read here knows the count from the answer.
+            if let Some(now) = self.unread.update(now)
+                && announce
+                && !joined
+                && fanout.origin != Some(self.id)
+            {
+                self.say(ctx, &Event::Unread(now));
+            }
+        }
+    }
+}
+
+/// Whether an event changes the unread count of this user.
+fn counts(event: &Event, user: &UserId) -> bool {
+    match event {
+        Event::Message(message) => message.sender.id != *user,
+        Event::Read(read) => read.user == *user,
+        Event::Joined(..)
+        | Event::Left(..)
+        | Event::Typing(..)
+        | Event::Received(..)
+        | Event::Presence(_)
+        | Event::Unread(_)
+        | Event::Bye(_) => false,
+    }
+}
+
+impl Handler<Control> for Session {
+    type Result = ResponseActFuture<Self, ()>;
+
+    fn handle(&mut self, control: Control, ctx: &mut Self::Context) -> Self::Result {
+        match control {
+            Control::Leave(conversation) => {
+                self.joined.remove(&conversation);
+                self.early.remove(&conversation);
+                self.unread.forget(conversation);
+            }
+            Control::Renamed(person) => {
+                if let State::Arriving(caller) | State::Live(caller) | State::Draining(caller) = &mut self.state {
+                    caller.person = person;
+                }
+            }
+            Control::Close(error) => self.close(ctx, Bye::of(&error, false)),
+            Control::Drain { retry_after_ms } => return self.drain(ctx, retry_after_ms),
+        }
+        Box::pin(fut::ready(()))
+    }
+}
+
+impl Handler<Gone> for Session {
+    type Result = ();
+
+    fn handle(&mut self, _: Gone, ctx: &mut Self::Context) {
+        self.depart();
+        ctx.stop();
+    }
+}

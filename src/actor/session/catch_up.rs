@@ -1,0 +1,148 @@
+//! Joined conversations and catching up: register for live events first, read the database from the cursor, then go live.
+//!
+//! What lives here: how far a session was told in each conversation, and filling what is missing from the database, a page at
+//! a time, no faster than the client reads. What must not: who may join (rooms decide).
+//!
+//! While it catches up a session only notes how far the conversation has come; each page moves its own place forward until the two
+//! meet, in one turn of the actor. So nothing is skipped, nothing doubled, and nothing is kept in memory but a page.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use actix::prelude::*;
+use metrics::counter;
+
+use super::{Outcome, Session, State};
+use crate::error::ChatError;
+use crate::protocol::{ConversationId, Event, Message, Reply, Seq};
+use crate::vocabulary::Fanout;
+
+/// How long a session waits for its client to read before it looks again.
+pub(super) const BREATH: Duration = Duration::from_millis(5);
+/// How long a session waits before it asks a database again that did not answer.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// A conversation that this session has joined.
+pub(super) struct Joined {
+    /// The last place that this session was told.
+    told: Seq,
+    /// The newest place there is.
+    head: Seq,
+    /// Messages read and not told yet; `None` while live.
+    page: Option<VecDeque<Message>>,
+}
+
+impl Session {
+    /// A join was answered.
+    pub(super) fn joined(&mut self, ctx: &mut Context<Self>, after: Option<Seq>, outcome: Outcome) {
+        self.joining -= 1;
+        let early = if self.joining == 0 { std::mem::take(&mut self.early) } else { self.early.clone() };
+        let Ok(Reply::Joined(joined)) = outcome else { return };
+        let head = early.get(&joined.conversation).copied().unwrap_or_default().max(joined.last_seq);
+        let told = after.unwrap_or(joined.last_seq).min(head);
+        if let Some(place) = self.joined.get_mut(&joined.conversation).filter(|_| after.is_none()) {
+            // Joined already and no cursor named: what was being told goes on.
+            place.head = place.head.max(head);
+        } else {
+            self.joined.insert(joined.conversation, Joined { told, head, page: None });
+        }
+        if told < head {
+            self.catch_up(ctx, joined.conversation);
+        }
+    }
+
+    /// Hears one event of a conversation.
+    pub(super) fn hear(&mut self, ctx: &mut Context<Self>, fanout: &Fanout, joined: bool) {
+        let Event::Message(message) = &fanout.event else {
+            return self.write(ctx, fanout, joined);
+        };
+        if !joined {
+            if fanout.origin != Some(self.id) {
+                self.write(ctx, fanout, false);
+            }
+            return;
+        }
+        let Some(place) = self.joined.get_mut(&message.conversation) else {
+            if self.joining > 0 {
+                self.early.insert(message.conversation, message.seq);
+            }
+            return;
+        };
+        place.head = place.head.max(message.seq);
+        if place.page.is_some() || message.seq <= place.told {
+            return;
+        }
+        if message.seq > place.told.next() {
+            counter!("haggle_gaps_filled_total").increment(1);
+            return self.catch_up(ctx, message.conversation);
+        }
+        place.told = message.seq;
+        // The sender has it as the answer already.
+        if fanout.origin != Some(self.id) {
+            self.write(ctx, fanout, true);
+        }
+    }
+
+    fn write(&mut self, ctx: &mut Context<Self>, fanout: &Fanout, joined: bool) {
+        if let Some(frame) = fanout.frame(self.codec, joined) {
+            if matches!(fanout.event, Event::Message(_)) {
+                counter!("haggle_messages_out_total").increment(1);
+            }
+            if self.outbox.event(frame).is_err() {
+                self.close_slow(ctx);
+            }
+        }
+    }
+
+    /// Tells what is at hand and reads what is missing, until this session is where the conversation is.
+    fn catch_up(&mut self, ctx: &mut Context<Self>, conversation: ConversationId) {
+        if matches!(self.state, State::Closed) {
+            return;
+        }
+        let Some(place) = self.joined.get_mut(&conversation) else { return };
+        let page = place.page.get_or_insert_default();
+        while !self.outbox.is_busy() {
+            let Some(message) = page.pop_front() else {
+                if place.told >= place.head {
+                    place.page = None;
+                    return;
+                }
+                let told = place.told;
+                return self.read_page(ctx, conversation, told);
+            };
+            place.told = message.seq;
+            place.head = place.head.max(message.seq);
+            counter!("haggle_messages_out_total").increment(1);
+            if let Some(frame) = self.codec.event(&Event::Message(message), true)
+                && self.outbox.event(frame).is_err()
+            {
+                return self.close_slow(ctx);
+            }
+        }
+        ctx.run_later(BREATH, move |session, ctx| session.catch_up(ctx, conversation));
+    }
+
+    fn read_page(&mut self, ctx: &mut Context<Self>, conversation: ConversationId, told: Seq) {
+        let Some(caller) = self.caller() else { return };
+        let reading = self.door.replay(caller.person.id.clone(), conversation, told);
+        ctx.spawn(reading.into_actor(self).map(move |messages, session, ctx| {
+            let Some(place) = session.joined.get_mut(&conversation) else { return };
+            // A join repeated meanwhile has begun anew.
+            if place.told != told || place.page.is_none() {
+                return;
+            }
+            match messages {
+                Ok(messages) if !messages.is_empty() => {
+                    place.page = Some(messages.into());
+                    session.catch_up(ctx, conversation);
+                }
+                // Removed in between.
+                Err(ChatError::NotFound(_)) => drop(session.joined.remove(&conversation)),
+                // The database is away, or behind what was told: it cannot be complete, so it is not told as if it were.
+                Ok(_) | Err(_) => {
+                    ctx.run_later(RETRY, move |session, ctx| session.catch_up(ctx, conversation));
+                }
+            }
+        }));
+    }
+}

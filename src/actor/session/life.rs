@@ -1,0 +1,244 @@
+//! A session's life: saying who one is, renewing the token, heartbeats and deadlines, closing, going down.
+//!
+//! What lives here: everything that can end a session and what is said then. What must not: commands and deliveries.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use actix::prelude::*;
+use metrics::{counter, gauge};
+use tokio::sync::oneshot;
+
+use super::{Session, State};
+use crate::actor::Departed;
+use crate::actor::presence::Changed;
+use crate::error::ChatError;
+use crate::protocol::command::Claims;
+use crate::protocol::event::Bye;
+use crate::protocol::{Caller, Event, Person};
+use crate::vocabulary::{Incoming, Request, Tag, Welcome};
+
+/// Conversations whose unread counts are told on connecting; the total counts all.
+const UNREAD_TOLD_MAX: usize = 500;
+/// The longest time between two looks at the deadlines.
+const TICK_MAX: Duration = Duration::from_secs(5);
+/// The longest sleep until a token ends; the look at the deadlines does the rest.
+const EXPIRY_SLEEP_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long answers under way may take when the server goes down.
+const DRAIN_MAX: Duration = Duration::from_secs(3);
+
+impl Actor for Session {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        gauge!("haggle_connections").increment(1);
+        self.door.directory().opened(self.id, ctx.address().recipient());
+        let slow = self.patience.slow_reader;
+        let tick = (slow / 6).min(self.patience.anonymous / 2).clamp(Duration::from_millis(100), TICK_MAX);
+        ctx.run_interval(tick, Self::look);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        gauge!("haggle_connections").decrement(1);
+        self.depart();
+        self.door.directory().closed(self.id);
+    }
+}
+
+impl Session {
+    /// The first request of an anonymous connection must say who it is.
+    pub(super) fn introduce(&mut self, ctx: &mut Context<Self>, Request { tag, incoming }: Request) {
+        let refused = match incoming {
+            Ok(Incoming::Auth(token)) => match self.door.verify(&token) {
+                Ok(claims) => return self.arrive(ctx, claims, Some(tag)),
+                Err(error) => error,
+            },
+            Ok(Incoming::Command(_)) => {
+                ChatError::unauthorized("say who you are first: {\"type\":\"auth\",\"token\":…}")
+            }
+            Err(error) => error,
+        };
+        self.answer(ctx, &tag, &Err(refused.clone()));
+        self.close(ctx, Bye::of(&refused, false));
+    }
+
+    /// The token is good. Registers first and asks the database then, so that a suspension or a message in between is not missed.
+    pub(super) fn arrive(&mut self, ctx: &mut Context<Self>, claims: Claims, tag: Option<Tag>) {
+        let name = claims.name.clone().unwrap_or_else(|| claims.user.as_str().into());
+        let person = Person { id: claims.user.clone(), name, role: claims.role.clone().unwrap_or_default() };
+        self.door.directory().arrive(&person.id, self.listener(ctx));
+        self.state = State::Arriving(Caller { person });
+        self.expires_at_s = claims.expires_at_s;
+        let arriving = self.door.arrive(claims.clone());
+        let counting = self.door.unread(claims.user);
+        let arriving = async move {
+            let person = arriving.await?;
+            Ok((person, counting.await?))
+        };
+        ctx.spawn(arriving.into_actor(self).map(move |arrived, session, ctx| {
+            if !matches!(session.state, State::Arriving(_)) {
+                return;
+            }
+            let (person, unread) = match arrived {
+                Ok(arrived) => arrived,
+                Err(error) => {
+                    if let Some(tag) = &tag {
+                        session.answer(ctx, tag, &Err(ChatError::clone(&error)));
+                    }
+                    let again = matches!(error, ChatError::Unavailable(_) | ChatError::Internal);
+                    return session.close(ctx, Bye::of(&error, again));
+                }
+            };
+            session.unread.load(unread);
+            session.welcome(ctx, person, tag.as_ref());
+        }));
+    }
+
+    fn welcome(&mut self, ctx: &mut Context<Self>, person: Person, tag: Option<&Tag>) {
+        // Not try_send: one small message a connection, and whoever is online must be known to be.
+        self.door.presence().do_send(Changed(person.id.clone()));
+        self.state = State::Live(Caller { person: person.clone() });
+        if let Some(tag) = tag {
+            self.greet(ctx, tag, person);
+        }
+        for unread in self.unread.all(UNREAD_TOLD_MAX) {
+            self.say(ctx, &Event::Unread(unread));
+        }
+        self.watch_expiry(ctx);
+        self.go_on(ctx);
+    }
+
+    fn greet(&mut self, ctx: &mut Context<Self>, tag: &Tag, person: Person) {
+        let welcome = Welcome { person, unread: self.unread.total(), expires_at_s: self.expires_at_s };
+        if let Some(frame) = self.codec.welcome(tag, &welcome)
+            && self.outbox.reply(frame).is_err()
+        {
+            self.close_slow(ctx);
+        }
+    }
+
+    /// A known client sends a fresh token: the same user's, or it is refused and the old one goes on.
+    pub(super) fn renew(&mut self, ctx: &mut Context<Self>, caller: &Caller, tag: Tag, token: &str) {
+        let claims = match self.door.verify(token) {
+            Ok(claims) if claims.user == caller.person.id => claims,
+            Ok(_) => return self.answer(ctx, &tag, &Err(ChatError::forbidden("this token is somebody else's"))),
+            Err(error) => return self.answer(ctx, &tag, &Err(error)),
+        };
+        let expires_at_s = claims.expires_at_s;
+        let arriving = self.door.arrive(claims);
+        ctx.spawn(arriving.into_actor(self).map(move |person, session, ctx| match person {
+            Ok(person) => {
+                session.expires_at_s = expires_at_s;
+                if let State::Live(caller) = &mut session.state {
+                    caller.person = person.clone();
+                }
+                session.greet(ctx, &tag, person);
+                session.watch_expiry(ctx);
+            }
+            Err(error) => session.answer(ctx, &tag, &Err(error)),
+        }));
+    }
+
+    fn watch_expiry(&self, ctx: &mut Context<Self>) {
+        let left = until(self.expires_at_s);
+        ctx.run_later(left.min(EXPIRY_SLEEP_MAX), |session, ctx| session.close_expired(ctx));
+    }
+
+    fn close_expired(&mut self, ctx: &mut Context<Self>) {
+        let known = matches!(self.state, State::Arriving(_) | State::Live(_) | State::Draining(_));
+        if known && until(self.expires_at_s).is_zero() {
+            self.close(ctx, Bye::of(&ChatError::unauthorized("the token has expired"), true));
+        }
+    }
+
+    /// Looks at every deadline.
+    fn look(&mut self, ctx: &mut Context<Self>) {
+        if matches!(self.state, State::Anonymous(until) if until <= Instant::now()) {
+            let error = ChatError::unauthorized("no token came in time");
+            return self.close(ctx, Bye::of(&error, false));
+        }
+        self.close_expired(ctx);
+        let slow = self.patience.slow_reader;
+        let stalled = self.outbox.stalled_for().max(self.outbox.silent_for());
+        if self.overrun.load(Ordering::Acquire) || stalled > slow {
+            return self.close_slow(ctx);
+        }
+        if self.outbox.silent_for() > slow / 2 {
+            self.outbox.ping();
+        }
+    }
+
+    /// Closes a session whose client takes too little: nothing more waits for it, and it comes back to its cursor.
+    pub(super) fn close_slow(&mut self, ctx: &mut Context<Self>) {
+        if !matches!(self.state, State::Closed) {
+            counter!("haggle_slow_readers_total").increment(1);
+            let bye = Bye::slow_reader();
+            self.outbox.cut(bye.close, &bye.reason);
+            self.close(ctx, bye);
+        }
+    }
+
+    /// Says why and closes: the last frame is a Close.
+    pub(super) fn close(&mut self, ctx: &mut Context<Self>, bye: Bye) {
+        if matches!(self.state, State::Closed) {
+            return;
+        }
+        let (code, reason) = (bye.close, Arc::clone(&bye.reason));
+        if let Some(frame) = self.codec.event(&Event::Bye(bye), false) {
+            // Full or not: the Close frame says it too.
+            let _ = self.outbox.reply(frame);
+        }
+        self.outbox.close(code, &reason);
+        self.depart();
+        ctx.stop();
+    }
+
+    /// Leaves every room and the register. Nothing is delivered after it.
+    pub(super) fn depart(&mut self) {
+        let state = std::mem::replace(&mut self.state, State::Closed);
+        let (State::Arriving(caller) | State::Live(caller) | State::Draining(caller)) = state else { return };
+        let directory = self.door.directory();
+        directory.depart(&caller.person.id, self.id);
+        // Not try_send: one small message a connection, and whoever has gone must not stay online for ever.
+        self.door.presence().do_send(Changed(caller.person.id));
+        for conversation in self.joined.keys().copied() {
+            // A room too busy to take it finds the mailbox closed at its next event.
+            drop(directory.tell_awake(conversation, Departed(self.id)));
+        }
+    }
+
+    /// The server goes down: what is under way is finished, then the client is told to come back.
+    pub(super) fn drain(&mut self, ctx: &mut Context<Self>, retry_after_ms: u64) -> ResponseActFuture<Self, ()> {
+        let State::Live(caller) = &self.state else {
+            self.close(ctx, Bye::going_down(retry_after_ms));
+            return Box::pin(fut::ready(()));
+        };
+        self.state = State::Draining(caller.clone());
+        for request in std::mem::take(&mut self.inbound) {
+            self.answer(ctx, &request.tag, &Err(ChatError::unavailable()));
+        }
+        let (sender, drained) = oneshot::channel();
+        self.draining = Some((retry_after_ms, sender));
+        ctx.run_later(DRAIN_MAX, Self::send_off);
+        if self.under_way == 0 {
+            self.send_off(ctx);
+        }
+        Box::pin(drained.into_actor(self).map(|_, _, _| ()))
+    }
+
+    /// The last answer is out, or was waited for long enough.
+    pub(super) fn send_off(&mut self, ctx: &mut Context<Self>) {
+        if let Some((retry_after_ms, drained)) = self.draining.take() {
+            self.close(ctx, Bye::going_down(retry_after_ms));
+            // Whoever asked may have stopped waiting.
+            let _ = drained.send(());
+        }
+    }
+}
+
+/// How long until a moment in seconds since 1970 UTC; zero when it has passed.
+fn until(at_s: i64) -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Duration::from_secs(u64::try_from(at_s).unwrap_or(0)).saturating_sub(now)
+}

@@ -1,0 +1,373 @@
+//! The application: puts the parts together, runs them, and takes them down in order.
+//!
+//! What lives here: start-up and shutdown. What must not: what any part does.
+
+mod banner;
+mod metrics;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use actix::{Actor, Arbiter, Recipient};
+use actix_cors::Cors;
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, web};
+use metrics_exporter_prometheus::PrometheusHandle;
+use secrecy::ExposeSecret;
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+use tracing::{info, warn};
+use utoipa_actix_web::AppExt;
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::actor::Control;
+use crate::actor::directory::Directory;
+use crate::actor::persistence::{Reader, Settle, Writer};
+use crate::actor::presence::Presence;
+use crate::actor::room::{Room, Services};
+use crate::actor::session::Patience;
+use crate::auth::Tokens;
+use crate::chat::{Chat, House, Limits, Rate};
+use crate::config::{Mode, Settings};
+use crate::store::{Direction, Options, Store, StoreError};
+use crate::transport::gate::Gate;
+use crate::transport::origin::Origins;
+use crate::transport::rest::{self, native, operations, provisioning};
+use crate::transport::{Shared, pages, websocket};
+
+/// How often limits that nobody is near are forgotten.
+const TIDY_UP_EVERY: Duration = Duration::from_secs(60);
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 4_096;
+/// Bytes that the kernel may hold for one peer that does not read; without it some 3 MB.
+#[cfg(target_os = "linux")]
+const SEND_BUFFER_BYTES: usize = 256 * 1024;
+/// How long clients may take to send a request's head.
+const REQUEST_WITHIN: Duration = Duration::from_secs(10);
+/// How long what is left to write may take when everyone has gone.
+const SETTLE_WITHIN: Duration = Duration::from_secs(1);
+/// How often going down looks whether all is out.
+const DRAIN_STEP: Duration = Duration::from_millis(20);
+/// After going down, clients come back spread over so long.
+const RECONNECT_SPREAD_MS: std::ops::Range<u64> = 500..5_000;
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The address.
+    #[error("cannot listen on {0}: {1}; is another server running there? Choose another with --port")]
+    Listen(String, std::io::Error),
+    /// The server itself.
+    #[error("the server failed: {0}")]
+    Server(#[from] std::io::Error),
+}
+
+/// A server that listens; not yet running.
+pub struct Application {
+    server: Server,
+    address: SocketAddr,
+    shared: web::Data<Shared>,
+    store: Store,
+    arbiters: Vec<Arbiter>,
+    /// Who may have something left to write when everyone has gone.
+    settling: Vec<Recipient<Settle>>,
+    shutdown_timeout: Duration,
+}
+
+impl Application {
+    /// Connects the database, applies what is pending, starts the actors and listens.
+    ///
+    /// # Errors
+    /// What stands in the way, in words.
+    pub async fn build(settings: Settings) -> Result<Self, AppError> {
+        let url = settings.database_url.expose_secret();
+        let limits = settings.limits;
+        let options = Options { connections: limits.database_connections, timeout: limits.database_timeout };
+        let store = Store::connect(url, options).await?;
+        for migration in store.migrate(Direction::Up).await? {
+            info!(migration, "applied");
+        }
+        let metrics = metrics::recorder();
+        let (shared, arbiters, settling) = assemble(&settings, &store).await?;
+        let shared = web::Data::new(shared);
+        let listener = listen(&settings)?;
+        let address = listener.local_addr()?;
+        let server = serve_on(listener, &settings, shared.clone(), metrics)?;
+        Ok(Self { server, address, shared, store, arbiters, settling, shutdown_timeout: limits.shutdown_timeout })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Runs until `stop` is there, then goes down in order: nobody new comes in, what is under way is committed and answered,
+    /// every socket is told to come back, and the database is closed last.
+    ///
+    /// # Errors
+    /// When the server fails by itself.
+    pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> Result<(), AppError> {
+        let Self { server, shared, store, arbiters, settling, shutdown_timeout, .. } = self;
+        let handle = server.handle();
+        let chat = shared.chat.clone();
+        let tidying = actix_web::rt::spawn(async move {
+            loop {
+                sleep(TIDY_UP_EVERY).await;
+                chat.tidy_up();
+            }
+        });
+        let running = actix_web::rt::spawn(server);
+        tokio::pin!(stop);
+        tokio::select! {
+            () = &mut stop => {}
+            ended = running => return Ok(ended.map_err(std::io::Error::other)??),
+        }
+        tidying.abort();
+        go_down(&shared, &handle, shutdown_timeout).await;
+        for settling in settling {
+            let (settled, done) = oneshot::channel();
+            // Not try_send: one message, at the end.
+            settling.do_send(Settle(settled));
+            drop(tokio::time::timeout(SETTLE_WITHIN, done).await);
+        }
+        store.close().await;
+        for arbiter in arbiters {
+            arbiter.stop();
+        }
+        info!("down");
+        Ok(())
+    }
+}
+
+/// Runs the server until a signal asks it to go down.
+///
+/// # Errors
+/// What stands in the way of starting, or made it fail.
+pub async fn serve(settings: Settings) -> Result<(), AppError> {
+    let banner = banner::Banner::of(&settings);
+    let application = Application::build(settings).await?;
+    banner.print(application.address());
+    application.run_until_stopped(signalled()).await
+}
+
+/// Applies, takes back or shows migrations.
+///
+/// # Errors
+/// What stands in the way.
+pub async fn migrate(settings: Settings, what: crate::cli::Migrate) -> Result<(), AppError> {
+    let limits = settings.limits;
+    let options = Options { connections: 1, timeout: limits.database_timeout };
+    let store = Store::connect(settings.database_url.expose_secret(), options).await?;
+    banner::migrations(&store, what).await?;
+    store.close().await;
+    Ok(())
+}
+
+/// Starts the actors and puts the parts together.
+async fn assemble(
+    settings: &Settings,
+    store: &Store,
+) -> Result<(Shared, Vec<Arbiter>, Vec<Recipient<Settle>>), AppError> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let rooms: Vec<Arbiter> = (0..cores).map(|_| Arbiter::new()).collect();
+    let database = Arbiter::new();
+    let connection = store.writer().await?;
+    let writer = Writer::start_in_arbiter(&database.handle(), move |_| Writer::new(connection));
+    let reader_store = store.clone();
+    let reader = Reader::start_in_arbiter(&database.handle(), move |_| Reader::new(reader_store));
+    let handles: Vec<_> = rooms.iter().map(Arbiter::handle).collect();
+    let services = {
+        let (reader, writer) = (reader.clone(), writer.clone().recipient());
+        move |directory: &Arc<Directory>| Services {
+            directory: Arc::clone(directory),
+            reader: reader.clone(),
+            writer: writer.clone(),
+        }
+    };
+    let directory = Arc::new_cyclic(|weak: &std::sync::Weak<Directory>| {
+        let weak = weak.clone();
+        Directory::new(Box::new(move |conversation, waiting| {
+            let place = usize::try_from(conversation.0).unwrap_or(0) % handles.len().max(1);
+            // The directory itself is asking, so it is there; and there is at least one thread.
+            let (directory, arbiter) = (weak.upgrade()?, handles.get(place)?);
+            Some(Room::wake(conversation, waiting, services(&directory), arbiter))
+        }))
+    });
+    let presence = {
+        let directory = Arc::clone(&directory);
+        Presence::start_in_arbiter(&database.handle(), move |_| Presence::new(directory, reader))
+    };
+    let tokens =
+        Arc::new(Tokens::new(&settings.jwt_secret, settings.jwt_issuer.clone(), settings.jwt_audience.clone()));
+    let settling = vec![writer.recipient(), presence.clone().recipient()];
+    let shared = share(settings, store, directory, presence, tokens);
+    let arbiters = rooms.into_iter().chain([database]).collect();
+    Ok((shared, arbiters, settling))
+}
+
+fn share(
+    settings: &Settings,
+    store: &Store,
+    directory: Arc<Directory>,
+    presence: actix::Addr<Presence>,
+    tokens: Arc<Tokens>,
+) -> Shared {
+    let limits = settings.limits;
+    let by_user = if settings.rate_limits {
+        Limits::new(
+            Rate { per_second: limits.messages_per_second, burst: limits.messages_burst },
+            Rate { per_second: limits.commands_per_second, burst: limits.commands_burst },
+        )
+    } else {
+        Limits::off()
+    };
+    let verify = Arc::clone(&tokens);
+    let chat = Chat::new(House {
+        store: store.clone(),
+        directory,
+        presence,
+        limits: by_user,
+        verify: Box::new(move |token| verify.verify(token)),
+        keys: dashmap::DashMap::new(),
+    });
+    let count = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+    let by_address = if settings.rate_limits { count(limits.connections_per_address) } else { usize::MAX };
+    let development = settings.mode == Mode::Development;
+    Shared {
+        chat,
+        tokens,
+        server_key: settings.server_key.clone(),
+        origins: Origins::new(&settings.allowed_origins, development),
+        gate: Arc::new(Gate::new(count(limits.max_connections), by_address)),
+        patience: Patience { slow_reader: settings.slow_reader, anonymous: limits.auth_timeout },
+        session_buffer_bytes: limits.session_buffer_bytes,
+        development,
+    }
+}
+
+/// Listens, so that a taken port is told before anything else is.
+fn listen(settings: &Settings) -> Result<TcpListener, AppError> {
+    use socket2::{Domain, Protocol, Socket, Type};
+    use std::net::ToSocketAddrs;
+    let place = format!("{}:{}", settings.host, settings.port);
+    let fail = |error| AppError::Listen(place.clone(), error);
+    let mut addresses = (settings.host.as_str(), settings.port).to_socket_addrs().map_err(fail)?;
+    let address = addresses.next().ok_or_else(|| fail(std::io::ErrorKind::AddrNotAvailable.into()))?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP)).map_err(fail)?;
+    socket.set_reuse_address(true).map_err(fail)?;
+    socket.bind(&address.into()).map_err(fail)?;
+    socket.listen(i32::try_from(BACKLOG).unwrap_or(i32::MAX)).map_err(fail)?;
+    socket.set_nonblocking(true).map_err(fail)?;
+    Ok(socket.into())
+}
+
+fn serve_on(
+    listener: TcpListener,
+    settings: &Settings,
+    shared: web::Data<Shared>,
+    metrics: PrometheusHandle,
+) -> Result<Server, AppError> {
+    let development = settings.mode == Mode::Development;
+    let slow_reader = settings.slow_reader;
+    let metrics = web::Data::new(metrics);
+    let most = usize::try_from(settings.limits.max_connections).unwrap_or(usize::MAX);
+    let server = HttpServer::new(move || {
+        let origins = shared.origins.clone();
+        let cors = Cors::default()
+            .allowed_origin_fn(move |origin, head| {
+                let host = head.headers().get("host").and_then(|host| host.to_str().ok());
+                origin.to_str().is_ok_and(|origin| origins.allows(origin, host))
+            })
+            .block_on_origin_mismatch(false)
+            .allow_any_method()
+            .allow_any_header()
+            .expose_any_header()
+            .supports_credentials()
+            .max_age(3_600);
+        let (app, api) = App::new()
+            .into_utoipa_app()
+            .openapi(crate::transport::rest::openapi())
+            .map(|app| app.app_data(shared.clone()).app_data(metrics.clone()))
+            .configure(native::configure)
+            .configure(provisioning::configure)
+            .split_for_parts();
+        app.configure(rest::configure_extractors)
+            .configure(|config| operations::configure(config, development))
+            .route("/ws", web::get().to(websocket::connect))
+            .configure(pages::configure)
+            .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", api))
+            .default_service(web::to(rest::nothing_here))
+            .wrap(cors)
+            .wrap(from_fn(rest::attend))
+    })
+    .on_connect(move |io, _| tune(io, slow_reader))
+    .tcp_nodelay(true)
+    .backlog(BACKLOG)
+    .max_connections(most)
+    .client_request_timeout(REQUEST_WITHIN)
+    .disable_signals()
+    .shutdown_timeout(1)
+    .listen(listener)?;
+    Ok(server.run())
+}
+
+/// Sees to it that the kernel lets a peer go that takes nothing, and holds little for it meanwhile.
+fn tune(io: &dyn std::any::Any, slow_reader: Duration) {
+    #[cfg(target_os = "linux")]
+    if let Some(stream) = io.downcast_ref::<actix_web::rt::net::TcpStream>() {
+        let socket = socket2::SockRef::from(stream);
+        let tuned = socket
+            .set_tcp_user_timeout(Some(slow_reader))
+            .and_then(|()| socket.set_send_buffer_size(SEND_BUFFER_BYTES));
+        if let Err(error) = tuned {
+            warn!(%error, "a socket could not be tuned");
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (io, slow_reader);
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn signalled() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
+        _ => {
+            warn!("signals cannot be heard; stop the process to stop the server");
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Closes the gate, lets what is under way finish, and sends everyone off.
+async fn go_down(shared: &Shared, handle: &ServerHandle, within: Duration) {
+    let began = Instant::now();
+    let left = || within.saturating_sub(began.elapsed());
+    info!(sockets = shared.gate.open(), "going down");
+    shared.gate.close();
+    let orders = shared.chat.directory().all_sessions().into_iter().map(|session| {
+        let retry_after_ms = rand::random_range(RECONNECT_SPREAD_MS);
+        session.send(Control::Drain { retry_after_ms })
+    });
+    drop(tokio::time::timeout(left(), futures_util::future::join_all(orders)).await);
+    // The last frames are on their way; a peer that does not take them is not waited for longer.
+    while shared.gate.open() > 0 && !left().is_zero() {
+        sleep(DRAIN_STEP).await;
+    }
+    if shared.gate.open() > 0 {
+        warn!(sockets = shared.gate.open(), "these did not take their last frame");
+    }
+    handle.stop(true).await;
+}

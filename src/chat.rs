@@ -1,0 +1,292 @@
+//! The front door: everything that users and the shop's backend ask for enters here, from sockets and REST alike.
+//!
+//! What lives here: taking a command to its room or to the store, the limits of a user, the answers of rooms awaited with a bound.
+//! What must not: transports, vocabularies, tokens as text. The backend's calls are in `chat/provision.rs`.
+
+mod limits;
+mod provision;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Addr;
+use dashmap::DashMap;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+pub use self::limits::{Limit, Limits, Rate};
+pub use self::provision::Provisioned;
+use crate::actor::directory::Directory;
+use crate::actor::presence::Presence;
+use crate::actor::room::Room;
+use crate::actor::session::{Begun, Door};
+use crate::actor::{Ask, By, Outcome};
+use crate::error::ChatError;
+use crate::protocol::command::{Claims, Open, Page};
+use crate::protocol::reply::{self, Reply};
+use crate::protocol::{Caller, Command, Conversation, ConversationId, ConversationRef, Message, Person, Seq, UserId};
+use crate::store::Store;
+
+/// How long a room's answer is awaited. The store's own bounds are shorter; nothing hangs past 10 s.
+const ANSWER_WITHIN: Duration = Duration::from_secs(9);
+/// Keys whose conversations are remembered. A key never changes its conversation.
+const KEYS_MAX: usize = 100_000;
+/// Messages a page while a session catches up.
+const REPLAY_PAGE: u32 = 100;
+
+/// Checks a token; the application's signing keys are behind it.
+pub type Verify = Box<dyn Fn(&str) -> Result<Claims, ChatError> + Send + Sync>;
+
+/// The front door. Cheap to clone.
+#[derive(Clone)]
+pub struct Chat(Arc<House>);
+
+/// What stands behind the door.
+pub struct House {
+    /// The database.
+    pub store: Store,
+    /// Where everyone is.
+    pub directory: Arc<Directory>,
+    /// Who announces that people come and go.
+    pub presence: Addr<Presence>,
+    /// How much a user may ask for.
+    pub limits: Limits,
+    /// Checks tokens.
+    pub verify: Verify,
+    /// Conversations by key, as far as they were asked for.
+    pub keys: DashMap<Arc<str>, ConversationId>,
+}
+
+impl Chat {
+    /// Opens the door.
+    #[must_use]
+    pub fn new(house: House) -> Self {
+        Self(Arc::new(house))
+    }
+
+    /// Carries out a command of somebody who has no session.
+    ///
+    /// # Errors
+    /// Why it was refused.
+    pub async fn run(&self, caller: Caller, command: Command) -> Outcome {
+        match self.begin(By { caller, session: None, command }) {
+            Begun::UnderWay(outcome) => outcome.await,
+            Begun::Finding(finding) => finding.await.await,
+        }
+    }
+
+    /// Who a token belongs to, known from now on.
+    ///
+    /// # Errors
+    /// `forbidden` when they are suspended, `unavailable` when the database is away.
+    pub async fn known(&self, claims: &Claims) -> Result<Person, ChatError> {
+        let known = self.0.store.arrive(&claims.user, claims.name.as_deref(), claims.role.as_deref()).await?;
+        if known.active { Ok(known.person) } else { Err(ChatError::forbidden("this user is suspended")) }
+    }
+
+    /// Whether requests can be served: the database is reachable and its schema current.
+    ///
+    /// # Errors
+    /// `unavailable` otherwise.
+    pub async fn ready(&self) -> Result<(), ChatError> {
+        self.0.store.ready().await
+    }
+
+    /// Where everyone is.
+    #[must_use]
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.0.directory
+    }
+
+    /// Forgets limits that nobody is near any more, so that they do not grow with everyone who ever came.
+    pub fn tidy_up(&self) {
+        self.0.limits.tidy_up();
+    }
+
+    /// Takes a room's command to its room: at once where the room's number is known, else after looking it up.
+    #[expect(
+        clippy::async_yields_async,
+        reason = "finding the room and awaiting its answer are two steps; order hangs on the first"
+    )]
+    fn to_room<C>(&self, conversation: &ConversationRef, by: By<C>) -> Begun
+    where
+        C: Send + 'static,
+        Room: actix::Handler<Ask<C>>,
+    {
+        if let Some(id) = self.number(conversation) {
+            return Begun::UnderWay(self.ask(id, by));
+        }
+        let (chat, conversation) = (self.clone(), conversation.clone());
+        let finding = async move {
+            match chat.find(&conversation).await {
+                Ok(id) => chat.ask(id, by),
+                Err(error) => refuse(error),
+            }
+        };
+        Begun::Finding(finding.boxed())
+    }
+
+    /// The conversation's number, where it needs no looking up.
+    fn number(&self, conversation: &ConversationRef) -> Option<ConversationId> {
+        match conversation {
+            ConversationRef::Id(id) => Some(*id),
+            ConversationRef::Key(key) => self.0.keys.get(key).map(|id| *id),
+        }
+    }
+
+    async fn find(&self, conversation: &ConversationRef) -> Result<ConversationId, ChatError> {
+        let id = self.0.store.resolve(conversation).await?.ok_or(ChatError::NotFound("conversation"))?;
+        if let ConversationRef::Key(key) = conversation {
+            if self.0.keys.len() >= KEYS_MAX {
+                self.0.keys.clear();
+            }
+            self.0.keys.insert(Arc::clone(key), id);
+        }
+        Ok(id)
+    }
+
+    /// Puts a command into its room's mailbox now; the answer is awaited by whoever awaits the future.
+    fn ask<C>(&self, conversation: ConversationId, by: By<C>) -> BoxFuture<'static, Outcome>
+    where
+        C: Send + 'static,
+        Room: actix::Handler<Ask<C>>,
+    {
+        let (reply, answer) = oneshot::channel();
+        if let Err(error) = self.0.directory.tell(conversation, Ask { by, reply }) {
+            return refuse(error);
+        }
+        // No answer in time, or a room that fell: the outcome is not known.
+        async move {
+            timeout(ANSWER_WITHIN, answer)
+                .await
+                .map_err(drop)
+                .and_then(|it| it.map_err(drop))
+                .unwrap_or_else(|()| Err(ChatError::unavailable()))
+        }
+        .boxed()
+    }
+
+    async fn read(self, caller: UserId, command: Command) -> Outcome {
+        let store = &self.0.store;
+        match command {
+            Command::History(history) => {
+                let page = store.history(&caller, &history.conversation, history.page, history.limit).await?;
+                Ok(Reply::History(page))
+            }
+            Command::Conversations(list) => {
+                let (mut conversations, next) = store.conversations(&caller, list.limit, list.cursor).await?;
+                conversations.iter_mut().for_each(|conversation| self.look_around(conversation));
+                Ok(Reply::Conversations { conversations, next })
+            }
+            Command::Conversation(conversation) => self.conversation(&caller, &conversation, false).await,
+            Command::Open(open) => self.open(&caller, &open).await,
+            Command::Unread => Ok(Reply::Unread(store.unread(&caller).await?)),
+            Command::Presence(user) => self.presence_of(&caller, user).await,
+            Command::Join(_)
+            | Command::Leave(_)
+            | Command::Send(_)
+            | Command::Typing(_)
+            | Command::Received(_)
+            | Command::Read(_) => Err(ChatError::Internal),
+        }
+    }
+
+    async fn conversation(&self, caller: &UserId, conversation: &ConversationRef, created: bool) -> Outcome {
+        let mut conversation = self.0.store.conversation(caller, conversation).await?;
+        self.look_around(&mut conversation);
+        Ok(Reply::Conversation { conversation: Box::new(conversation), created })
+    }
+
+    async fn open(&self, caller: &UserId, open: &Open) -> Outcome {
+        let (id, created) = self.0.store.open(caller, open).await?;
+        self.conversation(caller, &ConversationRef::Id(id), created).await
+    }
+
+    async fn presence_of(&self, caller: &UserId, user: UserId) -> Outcome {
+        if *caller != user && !self.0.store.knows(caller, &user).await? {
+            return Err(ChatError::NotFound("user"));
+        }
+        let last_seen = self.0.store.last_seen(&user).await?.ok_or(ChatError::NotFound("user"))?;
+        let online = self.0.directory.is_online(&user);
+        Ok(Reply::Presence(reply::Presence { user, online, last_seen }))
+    }
+
+    /// Fills in who of a conversation is online.
+    fn look_around(&self, conversation: &mut Conversation) {
+        for participant in &mut conversation.participants {
+            participant.online = self.0.directory.is_online(&participant.person.id);
+        }
+    }
+}
+
+/// An outcome that is an error already.
+fn refuse(error: ChatError) -> BoxFuture<'static, Outcome> {
+    ready(Err(error)).boxed()
+}
+
+impl Door for Chat {
+    fn verify(&self, token: &str) -> Result<Claims, ChatError> {
+        (self.0.verify)(token)
+    }
+
+    fn arrive(&self, claims: Claims) -> BoxFuture<'static, Result<Person, ChatError>> {
+        let chat = self.clone();
+        async move { chat.known(&claims).await }.boxed()
+    }
+
+    fn unread(&self, user: UserId) -> BoxFuture<'static, Result<reply::Unread, ChatError>> {
+        let chat = self.clone();
+        async move { chat.0.store.unread(&user).await }.boxed()
+    }
+
+    fn replay(
+        &self,
+        caller: UserId,
+        conversation: ConversationId,
+        after: Seq,
+    ) -> BoxFuture<'static, Result<Vec<Message>, ChatError>> {
+        let chat = self.clone();
+        let conversation = ConversationRef::Id(conversation);
+        let page = async move { chat.0.store.history(&caller, &conversation, Page::After(after), REPLAY_PAGE).await };
+        page.map(|page| page.map(|page| page.messages)).boxed()
+    }
+
+    fn admit(&self, user: &UserId) -> Result<(), ChatError> {
+        self.0.limits.admit(user, Limit::Command)
+    }
+
+    fn begin(&self, By { caller, session, command }: By<Command>) -> Begun {
+        let limit = if matches!(command, Command::Send(_)) { Limit::Message } else { Limit::Command };
+        if let Err(error) = self.0.limits.admit(&caller.person.id, limit) {
+            return Begun::UnderWay(refuse(error));
+        }
+        match command {
+            Command::Join(join) => self.to_room(&join.conversation.clone(), By { caller, session, command: join }),
+            Command::Leave(leave) => self.to_room(&leave.0.clone(), By { caller, session, command: leave }),
+            Command::Send(send) => self.to_room(&send.conversation.clone(), By { caller, session, command: send }),
+            Command::Typing(typing) => {
+                self.to_room(&typing.conversation.clone(), By { caller, session, command: typing })
+            }
+            Command::Received(received) => {
+                self.to_room(&received.0.conversation.clone(), By { caller, session, command: received })
+            }
+            Command::Read(read) => self.to_room(&read.0.conversation.clone(), By { caller, session, command: read }),
+            Command::History(_)
+            | Command::Conversations(_)
+            | Command::Conversation(_)
+            | Command::Open(_)
+            | Command::Unread
+            | Command::Presence(_) => Begun::UnderWay(self.clone().read(caller.person.id, command).boxed()),
+        }
+    }
+
+    fn directory(&self) -> &Arc<Directory> {
+        &self.0.directory
+    }
+
+    fn presence(&self) -> &Addr<Presence> {
+        &self.0.presence
+    }
+}

@@ -1,0 +1,40 @@
+//! The ways in: plain WebSocket and REST (Socket.IO joins them here). What a request is, who it comes from, whether it may enter.
+//!
+//! What lives here: what all transports share. What must not: rules of the chat, or the database.
+
+pub mod credentials;
+pub mod gate;
+pub mod origin;
+pub mod pages;
+pub mod rest;
+pub mod websocket;
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use self::gate::Gate;
+use self::origin::Origins;
+use crate::actor::session::Patience;
+use crate::auth::Tokens;
+use crate::chat::Chat;
+
+/// What every handler needs; one for the whole server.
+pub struct Shared {
+    /// The front door.
+    pub chat: Chat,
+    /// Checks tokens.
+    pub tokens: Arc<Tokens>,
+    /// The key of the shop's backend.
+    pub server_key: SecretString,
+    /// Which browser origins may come in.
+    pub origins: Origins,
+    /// How many connections there are, and may be.
+    pub gate: Arc<Gate>,
+    /// How long things may take.
+    pub patience: Patience,
+    /// Bytes that may wait for one connection.
+    pub session_buffer_bytes: usize,
+    /// Development hands out tokens and shows the demo.
+    pub development: bool,
+}

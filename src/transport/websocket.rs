@@ -1,0 +1,66 @@
+//! The plain WebSocket at `/ws` (RFC 6455): letting a connection in and putting a pump in front of its session.
+//!
+//! What lives here: the handshake. The pump is in `websocket/pump.rs`, the guard of what comes in before the parser in
+//! `websocket/guard.rs`. What must not: heartbeats, deadlines, limits (the session has them).
+
+mod guard;
+mod pump;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix_http::ws::Codec;
+use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web_actors::ws::WsResponseBuilder;
+
+use self::guard::{Guard, Tally};
+use self::pump::Pump;
+use super::Shared;
+use super::credentials::{self, SUBPROTOCOL};
+use super::origin::Verdict;
+use super::rest::problem::Problem;
+use crate::actor::outbox::Outbox;
+use crate::actor::session::Session;
+use crate::error::ChatError;
+use crate::vocabulary::Vocabulary;
+
+/// The largest message that a client may send, in bytes, in one frame or in fragments.
+pub const MESSAGE_MAX: usize = 64 * 1024;
+
+/// Opens a WebSocket. A token may come with the request; else the first frame must bring it.
+///
+/// # Errors
+/// `forbidden` from a foreign origin, `unauthorized` with a bad token, `unavailable` or `rate_limited` when there is no place,
+/// `invalid` when it is no WebSocket handshake.
+pub async fn connect(
+    request: HttpRequest,
+    payload: web::Payload,
+    shared: web::Data<Shared>,
+) -> Result<HttpResponse, Problem> {
+    let origin = shared.origins.judge(request.headers());
+    if origin == Verdict::Foreign {
+        return Err(ChatError::forbidden("this origin may not connect").into());
+    }
+    let token = credentials::bearer(&request)
+        .or_else(|| credentials::subprotocol(&request))
+        .or_else(|| credentials::cookie(&request, origin, false));
+    let claims = token.map(|token| shared.tokens.verify(&token)).transpose()?;
+    let passage = shared.gate.enter(request.peer_addr().map(|address| address.ip()))?;
+    let outbox = Arc::new(Outbox::new(shared.session_buffer_bytes));
+    let codec = Vocabulary::Native.codec();
+    let tally = Rc::new(Tally::default());
+    let door = Arc::new(shared.chat.clone());
+    let open = {
+        let outbox = Arc::clone(&outbox);
+        let patience = shared.patience;
+        move || Session::open(codec, outbox, door, patience, claims)
+    };
+    let pump = Pump::new(Box::new(open), outbox, codec, Rc::clone(&tally), passage);
+    WsResponseBuilder::new(pump, &request, Guard::new(payload, tally))
+        .codec(Codec::new().max_size(MESSAGE_MAX))
+        .protocols(&[SUBPROTOCOL])
+        .start()
+        .map_err(|_| {
+            Problem::from(ChatError::invalid("this is no WebSocket handshake; connect with a WebSocket client"))
+        })
+}

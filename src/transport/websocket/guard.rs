@@ -1,0 +1,256 @@
+//! The guard: reads frame headers as they stream by, before the parser buffers what they announce.
+//!
+//! What lives here: refusing a frame that declares too much (the parser looks only once all of it is there) or breaks the protocol
+//! (the parser would fail at the same bytes again and again), and passing no more than the pump keeps up with. What must not: parsing
+//! payloads, or deciding what a message means.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use actix_web::error::PayloadError;
+use bytes::Bytes;
+use futures_util::Stream;
+
+use super::MESSAGE_MAX;
+
+/// Whole frames that may stand between the guard and the pump.
+const FRAMES_AHEAD_MAX: u64 = 64;
+/// The longest header: two bytes, a 64-bit length, a mask.
+const HEADER_MAX: usize = 14;
+/// The longest payload of a control frame (RFC 6455 section 5.5).
+const CONTROL_MAX: u64 = 125;
+
+/// Why the guard lets nothing more through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// A frame declares more than [`MESSAGE_MAX`].
+    Size,
+    /// A frame breaks RFC 6455 section 5.
+    Protocol,
+}
+
+/// What the guard and its pump tell each other.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// Whole frames that passed.
+    passed: Cell<u64>,
+    /// Frames that the pump has dealt with.
+    handled: Cell<u64>,
+    fault: Cell<Option<Fault>>,
+}
+
+impl Tally {
+    /// The pump has dealt with a frame.
+    pub(super) fn handled(&self) {
+        self.handled.set(self.handled.get() + 1);
+    }
+
+    /// Why the connection ends, where it is for a frame that the guard refused.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.fault.get()
+    }
+}
+
+/// A payload stream under guard. After a fault it swallows what still comes, so that the peer can read why.
+pub(super) struct Guard<S> {
+    inner: S,
+    tally: Rc<Tally>,
+    place: Place,
+    /// A message in fragments is open.
+    fragmented: bool,
+}
+
+/// Where in a frame the stream stands (RFC 6455 section 5.2).
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    /// In a header: its bytes so far.
+    Header(Vec<u8>),
+    /// In a payload: bytes still to come.
+    Payload(u64),
+}
+
+impl<S> Guard<S> {
+    pub(super) fn new(inner: S, tally: Rc<Tally>) -> Self {
+        Self { inner, tally, place: Place::Header(Vec::new()), fragmented: false }
+    }
+
+    /// Walks over a chunk.
+    fn inspect(&mut self, chunk: &[u8]) -> Result<(), Fault> {
+        let mut rest = chunk;
+        while let Some((byte, after)) = rest.split_first() {
+            match &mut self.place {
+                Place::Header(header) => {
+                    rest = after;
+                    header.push(*byte);
+                    if let [first, second] = header.as_slice() {
+                        let (first, second) = (*first, *second);
+                        self.judge(first, second)?;
+                    } else if let Some(length) = declared(header) {
+                        if length > MESSAGE_MAX as u64 {
+                            return Err(Fault::Size);
+                        }
+                        self.enter(length);
+                    }
+                }
+                Place::Payload(left) => {
+                    let here = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
+                    let left = *left - here as u64;
+                    rest = rest.split_at(here).1;
+                    self.enter(left);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges a frame by its first two bytes: reserved bits, opcode, mask, and whether it may stand here.
+    fn judge(&mut self, first: u8, second: u8) -> Result<(), Fault> {
+        let (last, reserved, opcode) = (first & 0x80 != 0, first & 0x70, first & 0x0f);
+        let (masked, length) = (second & 0x80 != 0, u64::from(second & 0x7f));
+        let fits = match opcode {
+            0 => self.fragmented,
+            1 | 2 => !self.fragmented,
+            8..=10 => last && length <= CONTROL_MAX,
+            _ => false,
+        };
+        if reserved != 0 || !masked || !fits {
+            return Err(Fault::Protocol);
+        }
+        if opcode < 8 {
+            self.fragmented = !last;
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, left: u64) {
+        if left == 0 {
+            self.tally.passed.set(self.tally.passed.get() + 1);
+            self.place = Place::Header(Vec::with_capacity(HEADER_MAX));
+        } else {
+            self.place = Place::Payload(left);
+        }
+    }
+}
+
+/// The payload length that a masked header declares; `None` while the header is incomplete.
+fn declared(header: &[u8]) -> Option<u64> {
+    const MASK: usize = 4;
+    let [_, second, rest @ ..] = header else { return None };
+    let (length, extended) = match second & 0x7f {
+        126 => (u64::from(u16::from_be_bytes(rest.first_chunk().copied()?)), 2),
+        127 => (u64::from_be_bytes(rest.first_chunk().copied()?), 8),
+        short => (u64::from(short), 0),
+    };
+    // Refused as soon as the length is known; otherwise the mask belongs to the header too.
+    (length > MESSAGE_MAX as u64 || rest.len() >= extended + MASK).then_some(length)
+}
+
+impl<S> Stream for Guard<S>
+where
+    S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
+{
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            let tally = &self.tally;
+            if tally.passed.get() - tally.handled.get() > FRAMES_AHEAD_MAX {
+                // The parser asks again with each frame that it takes from what it has.
+                return Poll::Pending;
+            }
+            let swallowing = tally.fault().is_some();
+            let chunk = match Pin::new(&mut self.inner).poll_next(cx) {
+                Poll::Ready(Some(Ok(_))) if swallowing => continue,
+                Poll::Ready(Some(Err(_))) if swallowing => return Poll::Ready(None),
+                Poll::Ready(Some(Ok(chunk))) => chunk,
+                other => return other,
+            };
+            return match self.inspect(&chunk) {
+                Ok(()) => Poll::Ready(Some(Ok(chunk))),
+                Err(fault) => {
+                    self.tally.fault.set(Some(fault));
+                    Poll::Ready(Some(Err(PayloadError::Overflow)))
+                }
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt;
+    use futures_util::stream;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn guard(chunks: &[&[u8]]) -> (Vec<Result<usize, ()>>, Rc<Tally>) {
+        let tally = Rc::new(Tally::default());
+        let chunks: Vec<_> = chunks.iter().map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
+        let guard = Guard::new(stream::iter(chunks), Rc::clone(&tally));
+        let passed = guard.map(|item| item.map(|chunk| chunk.len()).map_err(drop));
+        (futures_util::FutureExt::now_or_never(passed.collect()).unwrap_or_default(), tally)
+    }
+
+    #[test]
+    fn a_frame_that_declares_too_much_is_refused_before_a_byte_of_it_comes() {
+        let huge = [0x81, 0xff, 0, 0, 1, 0, 0, 0, 0, 0];
+        let (passed, tally) = guard(&[&huge]);
+        assert_eq!(passed, [Err(())]);
+        assert_eq!(tally.fault(), Some(Fault::Size));
+        let (passed, tally) = guard(&[&huge[..5], &huge[5..]]);
+        assert_eq!(passed, [Ok(5), Err(())], "wherever the header is cut");
+        assert_eq!(tally.fault(), Some(Fault::Size));
+    }
+
+    #[test]
+    fn the_largest_message_passes_and_one_byte_more_does_not() {
+        let mut frame = vec![0x81, 0xff, 0, 0, 0, 0, 0, 1, 0, 0, 1, 2, 3, 4];
+        frame.resize(14 + MESSAGE_MAX, 0);
+        let (passed, tally) = guard(&[&frame]);
+        assert_eq!((passed, tally.passed.get()), (vec![Ok(frame.len())], 1));
+        assert_eq!(guard(&[&[0x81, 0xff, 0, 0, 0, 0, 0, 1, 0, 1]]).1.fault(), Some(Fault::Size));
+    }
+
+    #[test]
+    fn what_breaks_the_protocol_is_refused_by_its_header_and_what_follows_is_swallowed() {
+        let good = [0x81, 0x80, 1, 2, 3, 4];
+        for (bad, why) in [
+            ([0xc1, 0x80, 1, 2, 3, 4], "a reserved bit"),
+            ([0x83, 0x80, 1, 2, 3, 4], "a reserved opcode"),
+            ([0x81, 0x00, 1, 2, 3, 4], "no mask"),
+            ([0x80, 0x80, 1, 2, 3, 4], "a continuation of nothing"),
+            ([0x09, 0x80, 1, 2, 3, 4], "a control frame in fragments"),
+            ([0x89, 0xfe, 1, 2, 3, 4], "a control frame over 125 bytes"),
+        ] {
+            let (passed, tally) = guard(&[&good, &bad, &good]);
+            assert_eq!((passed, tally.fault()), (vec![Ok(6), Err(())], Some(Fault::Protocol)), "{why}");
+        }
+        let (_, tally) = guard(&[&[0x01, 0x80, 1, 2, 3, 4], &good]);
+        assert_eq!(tally.fault(), Some(Fault::Protocol), "a new message inside one in fragments");
+    }
+
+    proptest! {
+        #[test]
+        fn frames_are_counted_however_they_are_cut(lengths in prop::collection::vec(0_usize..300, 1..20), cut in 1_usize..40) {
+            let mut bytes = Vec::new();
+            for length in &lengths {
+                bytes.push(0x81);
+                match u8::try_from(*length) {
+                    Ok(short) if short < 126 => bytes.push(0x80 | short),
+                    _ => {
+                        bytes.push(0x80 | 126);
+                        bytes.extend(u16::try_from(*length).unwrap_or(0).to_be_bytes());
+                    }
+                }
+                bytes.extend([1, 2, 3, 4]);
+                bytes.extend(std::iter::repeat_n(0xff, *length));
+            }
+            let chunks: Vec<&[u8]> = bytes.chunks(cut).collect();
+            let (_, tally) = guard(&chunks);
+            prop_assert_eq!(tally.passed.get(), lengths.len() as u64);
+        }
+    }
+}

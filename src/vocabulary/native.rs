@@ -1,0 +1,231 @@
+//! The native vocabulary (CONTRACT section 5): one JSON object a text frame, snake_case names.
+//!
+//! What lives here: reading frames into commands, writing replies and events; the JSON shapes are in `native/wire.rs`,
+//! shared with REST under `/v1`. What must not: state, I/O, rules of the chat.
+
+pub mod wire;
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
+
+use self::wire::ConversationName;
+use super::{Codec, Incoming, Request, Tag, Vocabulary, Welcome};
+use crate::error::ChatError;
+use crate::protocol::command::{
+    CONVERSATIONS_MAX, Conversations, History, Join, Leave, ListCursor, Mark, PAGE_DEFAULT, PAGE_MAX, Page, Read,
+    Received, Send, Typing,
+};
+use crate::protocol::{Body, ClientId, Command, ConversationRef, Event, Reply, Seq};
+
+/// How long somebody is seen typing without saying so again (CONTRACT section 3).
+pub const TYPING_LASTS: Duration = Duration::from_secs(5);
+
+/// The translator of the native vocabulary.
+pub struct Native;
+
+/// Every field that any client frame may have. Unknown ones are ignored, so that newer clients can talk to older servers.
+#[derive(Deserialize)]
+struct Frame<'a> {
+    id: Option<i64>,
+    #[serde(borrow, rename = "type")]
+    kind: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    token: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    conversation: Option<ConversationName<'a>>,
+    #[serde(borrow)]
+    body: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    client_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    cursor: Option<Cow<'a, str>>,
+    seq: Option<i64>,
+    before: Option<i64>,
+    after: Option<i64>,
+    limit: Option<i64>,
+    on: Option<bool>,
+}
+
+/// What can be saved of a frame that cannot be read: the number to answer under.
+#[derive(Deserialize)]
+struct OnlyId {
+    id: Option<i64>,
+}
+
+impl Codec for Native {
+    fn vocabulary(&self) -> Vocabulary {
+        Vocabulary::Native
+    }
+
+    fn decode(&self, frame: &str) -> Request {
+        match serde_json::from_str::<Frame<'_>>(frame) {
+            Ok(frame) => Request { tag: Tag { id: frame.id }, incoming: incoming(frame) },
+            Err(error) => {
+                let id = serde_json::from_str::<OnlyId>(frame).ok().and_then(|only| only.id);
+                Request { tag: Tag { id }, incoming: Err(unreadable(&error)) }
+            }
+        }
+    }
+
+    fn event(&self, event: &Event, joined: bool) -> Option<ByteString> {
+        let personal = matches!(event, Event::Unread(_) | Event::Presence(_) | Event::Bye(_));
+        if joined || personal { write(&wire::event(event)) } else { None }
+    }
+
+    fn reply(&self, tag: &Tag, reply: &Result<Reply, ChatError>) -> Option<ByteString> {
+        match reply {
+            Ok(reply) => write(&Answer { id: tag.id, ok: true, rest: wire::Answer::of(reply) }),
+            Err(error) => write(&Refusal { id: tag.id, ok: false, error: wire::Error::of(error) }),
+        }
+    }
+
+    fn welcome(&self, tag: &Tag, welcome: &Welcome) -> Option<ByteString> {
+        write(&Answer {
+            id: tag.id,
+            ok: true,
+            rest: wire::Welcome {
+                user_id: welcome.person.id.as_str(),
+                name: &welcome.person.name,
+                unread: welcome.unread,
+            },
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct Answer<T> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<i64>,
+    ok: bool,
+    #[serde(flatten)]
+    rest: T,
+}
+
+#[derive(Serialize)]
+struct Refusal<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<i64>,
+    ok: bool,
+    error: wire::Error<'a>,
+}
+
+/// Writes a frame. Shapes of this vocabulary have string keys only, so writing cannot fail; if it did, nothing is sent.
+fn write<T: Serialize>(frame: &T) -> Option<ByteString> {
+    serde_json::to_string(frame).ok().map(ByteString::from)
+}
+
+/// What is wrong with a frame, in words that hold nothing of what the client wrote but where.
+pub(crate) fn unreadable(error: &serde_json::Error) -> ChatError {
+    if error.is_data() {
+        // Names the field's expected type and the place; the offending value could be a message's text.
+        let text = error.to_string();
+        let expected = text.split_once("expected ").map_or("", |(_, expected)| expected);
+        if expected.is_empty() {
+            return ChatError::invalid(format!("bad field at line {} column {}", error.line(), error.column()));
+        }
+        return ChatError::invalid(format!("wrong type: expected {expected}"));
+    }
+    ChatError::invalid(format!("not JSON (line {}, column {})", error.line(), error.column()))
+}
+
+fn incoming(frame: Frame<'_>) -> Result<Incoming, ChatError> {
+    let Some(kind) = frame.kind.as_deref() else {
+        return Err(missing("type"));
+    };
+    Ok(Incoming::Command(match kind {
+        "auth" => return frame.token.map(|token| Incoming::Auth(token.into_owned())).ok_or_else(|| missing("token")),
+        "join" => Command::Join(Join { conversation: conversation(&frame)?, after: seq(frame.after)? }),
+        "leave" => Command::Leave(Leave(conversation(&frame)?)),
+        "send" => Command::Send(Send {
+            conversation: conversation(&frame)?,
+            body: Body::parse(frame.body.as_deref().ok_or_else(|| missing("body"))?)?,
+            kind: "text".into(),
+            client_id: frame.client_id.as_deref().map(ClientId::parse).transpose()?,
+        }),
+        "typing" => Command::Typing(Typing {
+            conversation: conversation(&frame)?,
+            on: frame.on.ok_or_else(|| missing("on"))?,
+            lasts: TYPING_LASTS,
+        }),
+        "received" => Command::Received(Received(mark(&frame)?)),
+        "read" => Command::Read(Read(mark(&frame)?)),
+        "history" => Command::History(History {
+            conversation: conversation(&frame)?,
+            page: page(frame.before, frame.after)?,
+            limit: limit(frame.limit, PAGE_DEFAULT, PAGE_MAX)?,
+        }),
+        "conversations" => Command::Conversations(Conversations {
+            limit: limit(frame.limit, PAGE_DEFAULT, CONVERSATIONS_MAX)?,
+            cursor: frame.cursor.as_deref().map(list_cursor).transpose()?,
+        }),
+        _ => {
+            return Err(ChatError::invalid(
+                "unknown type; known are auth, join, leave, send, typing, received, read, history, conversations",
+            ));
+        }
+    }))
+}
+
+fn missing(field: &'static str) -> ChatError {
+    ChatError::invalid(format!("`{field}` is missing"))
+}
+
+fn conversation(frame: &Frame<'_>) -> Result<ConversationRef, ChatError> {
+    frame.conversation.as_ref().ok_or_else(|| missing("conversation"))?.parse()
+}
+
+fn mark(frame: &Frame<'_>) -> Result<Mark, ChatError> {
+    let at = seq(frame.seq)?.ok_or_else(|| missing("seq"))?;
+    Ok(Mark { conversation: conversation(frame)?, seq: Some(at) })
+}
+
+fn seq(number: Option<i64>) -> Result<Option<Seq>, ChatError> {
+    number.map(Seq::parse).transpose()
+}
+
+/// Which page `before` and `after` ask for; they exclude each other.
+///
+/// # Errors
+/// `invalid` when both are given or one is out of range.
+pub fn page(before: Option<i64>, after: Option<i64>) -> Result<Page, ChatError> {
+    match (seq(before)?, seq(after)?) {
+        (None, None) => Ok(Page::Newest),
+        (Some(before), None) => Ok(Page::Before(before)),
+        (None, Some(after)) => Ok(Page::After(after)),
+        (Some(_), Some(_)) => Err(ChatError::invalid("`before` and `after` exclude each other")),
+    }
+}
+
+/// How many to give: what the client says up to `max`, else `default`.
+///
+/// # Errors
+/// `invalid` when it is below 1.
+pub fn limit(said: Option<i64>, default: u32, max: u32) -> Result<u32, ChatError> {
+    match said {
+        None => Ok(default),
+        Some(..=0) => Err(ChatError::invalid("`limit` is at least 1")),
+        Some(limit) => Ok(u32::try_from(limit).unwrap_or(max).min(max)),
+    }
+}
+
+/// Writes a place in the list of conversations; clients hand it back as they got it.
+#[must_use]
+pub fn write_list_cursor(cursor: ListCursor) -> String {
+    format!("{}.{}", cursor.active_at_ms, cursor.id)
+}
+
+/// Reads a place in the list of conversations.
+///
+/// # Errors
+/// `invalid` when it is not one that [`write_list_cursor`] wrote.
+pub fn list_cursor(text: &str) -> Result<ListCursor, ChatError> {
+    text.split_once('.')
+        .and_then(|(at, id)| Some(ListCursor { active_at_ms: at.parse().ok()?, id: id.parse().ok()? }))
+        .ok_or_else(|| ChatError::invalid("`cursor` is not one that this server gave"))
+}
+
+#[cfg(test)]
+mod tests;
