@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use actix::prelude::*;
 use metrics::{counter, gauge};
 use tokio::sync::oneshot;
+use tracing::{debug, info};
 
 use super::{Session, State};
 use crate::actor::Departed;
@@ -33,6 +34,7 @@ impl Actor for Session {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         gauge!("haggle_connections").increment(1);
+        debug!(connection = %self.id, "opened");
         self.door.directory().opened(self.id, ctx.address().recipient());
         let slow = self.patience.slow_reader;
         let tick = (slow / 6).min(self.patience.anonymous / 2).clamp(Duration::from_millis(100), TICK_MAX);
@@ -41,6 +43,7 @@ impl Actor for Session {
 
     fn stopped(&mut self, _: &mut Self::Context) {
         gauge!("haggle_connections").decrement(1);
+        debug!(connection = %self.id, "closed");
         self.depart();
         self.door.directory().closed(self.id);
     }
@@ -173,6 +176,7 @@ impl Session {
     pub(super) fn close_slow(&mut self, ctx: &mut Context<Self>) {
         if !matches!(self.state, State::Closed) {
             counter!("haggle_slow_readers_total").increment(1);
+            info!(connection = %self.id, "cut off: it took too little for too long");
             let bye = Bye::slow_reader();
             self.outbox.cut(bye.close, &bye.reason);
             self.close(ctx, bye);

@@ -156,7 +156,8 @@ where
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
             let tally = &self.tally;
-            if tally.passed.get() - tally.handled.get() > FRAMES_AHEAD_MAX {
+            // What the pump handles may be a failure too, which is no frame.
+            if tally.passed.get().saturating_sub(tally.handled.get()) > FRAMES_AHEAD_MAX {
                 // The parser asks again with each frame that it takes from what it has.
                 return Poll::Pending;
             }
