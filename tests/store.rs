@@ -2,7 +2,9 @@
 //!
 //! What lives here: a store per test, and small makers of rows. What must not: anything above the store.
 
-mod smoke;
+mod constraints;
+mod migrations;
+mod writing;
 
 use std::sync::Arc;
 use std::time::Duration;
