@@ -2,8 +2,11 @@
 //!
 //! What lives here: a store per test, and small makers of rows. What must not: anything above the store.
 
+mod connecting;
 mod constraints;
 mod migrations;
+mod outage;
+mod reading;
 mod writing;
 
 use std::sync::Arc;
