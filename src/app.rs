@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 use tokio::time::sleep;
 use tracing::{info, warn};
 use utoipa_actix_web::AppExt;
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config as SwaggerConfig, SwaggerUi};
 
 use crate::actor::Control;
 use crate::actor::directory::Directory;
@@ -302,7 +302,11 @@ fn serve_on(
             .configure(|config| operations::configure(config, development))
             .route("/ws", web::get().to(websocket::connect))
             .configure(pages::configure)
-            .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", api))
+            .service(
+                SwaggerUi::new("/docs/{_:.*}")
+                    .config(SwaggerConfig::default().use_base_layout())
+                    .url("/openapi.json", api),
+            )
             .default_service(web::to(rest::nothing_here))
             .wrap(cors)
             .wrap(from_fn(rest::attend))

@@ -23,7 +23,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 #[derive(RustEmbed)]
 #[folder = "web"]
 #[include = "*.html"]
-#[include = "js/*.js"]
+#[include = "js/**/*.js"]
 #[include = "css/*.css"]
 struct Files;
 
@@ -51,7 +51,7 @@ async fn docs(request: HttpRequest) -> Result<HttpResponse, Problem> {
 }
 
 /// A script or a style.
-#[get("/{folder:js|css}/{name}")]
+#[get("/{folder:js|css}/{name:.+}")]
 async fn asset(request: HttpRequest, path: web::Path<(String, String)>) -> Result<HttpResponse, Problem> {
     serve(&request, &format!("{}/{}", path.0, path.1))
 }

@@ -98,12 +98,14 @@ END $$;
 CREATE TRIGGER message_inserted AFTER INSERT ON message REFERENCING NEW TABLE AS inserted
     FOR EACH STATEMENT EXECUTE FUNCTION haggle_message_inserted();
 
--- After a statement that sets last_seq: it is the place of the newest message, whoever set it.
+-- After a statement that changes conversations: the message at last_seq exists. That none lies past it holds already:
+-- messages end at last_seq when they are inserted, and it never falls.
 CREATE FUNCTION haggle_conversation_updated() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF EXISTS (
         SELECT FROM updated AS c
-        WHERE c.last_seq <> COALESCE((SELECT max(m.seq) FROM message AS m WHERE m.conversation_id = c.id), 0)
+        WHERE c.last_seq > 0
+          AND (SELECT m.seq FROM message AS m WHERE m.conversation_id = c.id AND m.seq = c.last_seq) IS NULL
     ) THEN
         RAISE EXCEPTION 'haggle: last_seq must be the place of the newest message'
             USING ERRCODE = 'integrity_constraint_violation';

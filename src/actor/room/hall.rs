@@ -15,7 +15,7 @@ use crate::actor::directory::Directory;
 use crate::actor::persistence::{RoomRow, Seat};
 use crate::actor::{Deliver, Listener};
 use crate::protocol::model::Participant;
-use crate::protocol::reply::UnreadIn;
+use crate::protocol::reply::{Listed, UnreadIn};
 use crate::protocol::{ConversationId, Person, Seq, SessionId, UserId};
 use crate::vocabulary::Fanout;
 
@@ -156,15 +156,19 @@ impl Hall {
     }
 
     /// The participants to show, the viewer first, at most [`PARTICIPANTS_LISTED`].
-    pub(super) fn participants(&self, viewer: &UserId) -> Vec<Participant> {
+    pub(super) fn participants(&self, viewer: &UserId) -> Vec<Listed> {
         let own = self.seats.get(viewer).into_iter();
         let others = self.seats.values().filter(|seat| seat.person.id != *viewer);
         let seats = own.chain(others).take(PARTICIPANTS_LISTED);
         seats
-            .map(|seat| Participant {
-                person: seat.person.clone(),
-                role: Arc::clone(&seat.role),
-                online: self.directory.is_online(&seat.person.id),
+            .map(|seat| Listed {
+                participant: Participant {
+                    person: seat.person.clone(),
+                    role: Arc::clone(&seat.role),
+                    online: self.directory.is_online(&seat.person.id),
+                },
+                received: seat.received,
+                read: seat.read,
             })
             .collect()
     }
