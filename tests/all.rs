@@ -9,5 +9,8 @@
     reason = "a test that meets the unexpected fails"
 )]
 
+mod cli;
+mod settings;
 mod store;
 mod support;
+mod tidy;
