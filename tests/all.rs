@@ -10,6 +10,7 @@
 )]
 
 mod cli;
+mod contract;
 mod settings;
 mod store;
 mod support;
