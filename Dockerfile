@@ -13,8 +13,8 @@ COPY Cargo.toml Cargo.lock ./
 COPY entity/Cargo.toml entity/
 COPY migration/Cargo.toml migration/
 COPY socketio/Cargo.toml socketio/
-RUN mkdir -p src entity/src migration/src socketio/src \
-    && touch src/lib.rs entity/src/lib.rs migration/src/lib.rs socketio/src/lib.rs \
+RUN mkdir -p src tests entity/src migration/src socketio/src \
+    && touch src/lib.rs tests/all.rs entity/src/lib.rs migration/src/lib.rs socketio/src/lib.rs \
     && echo 'fn main() {}' > src/main.rs \
     && cargo build --release --locked
 

@@ -9,5 +9,9 @@
     reason = "a test that meets the unexpected fails"
 )]
 
+mod cli;
+mod contract;
+mod settings;
 mod store;
 mod support;
+mod tidy;

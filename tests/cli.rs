@@ -1,5 +1,4 @@
 //! The commands as an operator runs them: what goes to standard output, what to standard error, which exit code.
-#![expect(clippy::unwrap_used, reason = "clippy lets tests stop where they fail, but not the functions they share")]
 
 use std::{
     fs,

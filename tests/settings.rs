@@ -1,5 +1,5 @@
 //! What is written about the settings says what the table of settings says: `config/haggle.toml` and the README.
-//! `UPDATE=1 cargo test --test settings` writes both anew from the table.
+//! `UPDATE=1 cargo test settings` writes both anew from the table.
 
 use std::{fs, iter, path::PathBuf};
 
@@ -8,7 +8,7 @@ use haggle::config::{
     table::{Kind, SETTINGS, Setting},
 };
 
-const BEGIN: &str = "<!-- settings: begin (written by `UPDATE=1 cargo test --test settings`) -->\n";
+const BEGIN: &str = "<!-- settings: begin (written by `UPDATE=1 cargo test settings`) -->\n";
 const END: &str = "<!-- settings: end -->";
 
 fn file(name: &str) -> PathBuf {
@@ -23,7 +23,7 @@ fn says(name: &str, found: &str, wanted: &str) {
         assert!(written.is_ok(), "{name} cannot be written: {written:?}");
         return;
     }
-    assert_eq!(found, wanted, "{name} does not fit the table of settings: UPDATE=1 cargo test --test settings");
+    assert_eq!(found, wanted, "{name} does not fit the table of settings: UPDATE=1 cargo test settings");
 }
 
 fn value_in_toml(setting: &Setting) -> String {

@@ -1,7 +1,6 @@
 //! The rules of the house, kept by a test: who may import whom, how long a file and a function may be, what every
 //! file opens with, and what no file may hold. The rules are data; the reading of Rust is in `tidy/source.rs`.
 
-#[path = "tidy/source.rs"]
 mod source;
 
 use std::{
