@@ -10,6 +10,8 @@
 )]
 
 mod cli;
+mod contract;
+mod invariants;
 mod settings;
 mod store;
 mod support;

@@ -132,3 +132,58 @@ fn only_the_whole_server_key_is_the_server_key() {
     }
     assert!(!is_server_key("", &"".into()));
 }
+
+/// Claims of all sorts, good ones among them.
+fn claims() -> impl proptest::strategy::Strategy<Value = Value> {
+    use proptest::prelude::*;
+    let text = || prop_oneof!["[a-z]{1,12}", "\\PC{0,20}"];
+    let value = || prop_oneof![text().prop_map(Value::from), any::<i64>().prop_map(Value::from), Just(Value::Null)];
+    let exp = prop_oneof![Just(json!(soon())), any::<i64>().prop_map(Value::from), any::<f64>().prop_map(Value::from)];
+    let name =
+        prop::sample::select(vec!["sub", "userId", "id", "name", "displayName", "username", "role", "nbf", "iss"]);
+    (prop::collection::btree_map(name, value(), 0..6), exp).prop_map(|(claims, exp)| {
+        let mut all: serde_json::Map<_, _> = claims.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        all.insert("exp".to_owned(), exp);
+        Value::Object(all)
+    })
+}
+
+proptest::proptest! {
+    #[test]
+    fn garbage_is_refused_and_nothing_falls_over_it(token in "\\PC{0,60}|[A-Za-z0-9_-]{0,40}(\\.[A-Za-z0-9_-]{0,40}){0,4}") {
+        proptest::prop_assert_eq!(tokens().verify(&token).unwrap_err().code(), "unauthorized");
+    }
+
+    #[test]
+    fn whatever_is_signed_names_a_user_or_is_refused(claims in claims()) {
+        let tokens = tokens();
+        match tokens.verify(&signed(&tokens, &claims)) {
+            Ok(read) => {
+                proptest::prop_assert!(UserId::parse(read.user.as_str()).is_ok());
+                proptest::prop_assert!(read.expires_at_s >= soon() - 61);
+            }
+            Err(error) => proptest::prop_assert_eq!(error.code(), "unauthorized"),
+        }
+    }
+
+    #[test]
+    fn a_token_changed_in_any_letter_no_longer_passes(at in 0_usize..1_000, with in "[A-Za-z0-9_.-]") {
+        let tokens = tokens();
+        let good = tokens.sign(&UserId::stored("alice"), Some("Alice"), Some("customer"), Duration::from_secs(60)).unwrap();
+        let at = at % good.len();
+        let mut changed = good.clone();
+        changed.replace_range(at..=at, &with);
+        // The signature's last letter carries two bits that mean nothing, and a decoder refuses them unless they are 0.
+        proptest::prop_assume!(changed != good);
+        proptest::prop_assert_eq!(tokens.verify(&changed).map_err(|error| error.code()), Err("unauthorized"));
+    }
+
+    #[test]
+    fn only_the_right_secret_makes_a_token(secret in "[ -~]{1,64}") {
+        proptest::prop_assume!(secret != "a secret of thirty-two bytes, or so");
+        let other = Tokens::new(&secret.into(), None, None);
+        let token = other.sign(&UserId::stored("alice"), None, None, Duration::from_secs(60)).unwrap();
+        proptest::prop_assert!(tokens().verify(&token).is_err());
+        proptest::prop_assert!(other.verify(&token).is_ok());
+    }
+}

@@ -119,16 +119,21 @@ fn write<T: Serialize>(frame: &T) -> Option<ByteString> {
 
 /// What is wrong with a frame, in words that hold nothing of what the client wrote but where.
 pub(crate) fn unreadable(error: &serde_json::Error) -> ChatError {
-    if error.is_data() {
-        // Names the field's expected type and the place; the offending value could be a message's text.
-        let text = error.to_string();
-        let expected = text.split_once("expected ").map_or("", |(_, expected)| expected);
-        if expected.is_empty() {
-            return ChatError::invalid(format!("bad field at line {} column {}", error.line(), error.column()));
-        }
-        return ChatError::invalid(format!("wrong type: expected {expected}"));
+    if !error.is_data() {
+        return ChatError::invalid(format!("not JSON (line {}, column {})", error.line(), error.column()));
     }
-    ChatError::invalid(format!("not JSON (line {}, column {})", error.line(), error.column()))
+    let text = error.to_string();
+    // These begin with a field's name, which is ours, or with what was expected, and hold nothing else.
+    if ["missing field", "duplicate field", "expected"].iter().any(|ours| text.starts_with(ours)) {
+        return ChatError::invalid(text);
+    }
+    // The others tell first what was found, which could be a message's text.
+    match text.rsplit_once(", expected ") {
+        Some((_, expected)) => {
+            ChatError::invalid(format!("wrong type: expected {}", expected.replace("i64", "an integer")))
+        }
+        None => ChatError::invalid(format!("bad field at line {} column {}", error.line(), error.column())),
+    }
 }
 
 fn incoming(frame: Frame<'_>) -> Result<Incoming, ChatError> {

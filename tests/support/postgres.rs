@@ -190,8 +190,9 @@ fn bin() -> &'static Path {
 }
 
 /// A port below those that the kernel gives to outgoing connections, free a moment ago.
-fn free_port() -> u16 {
-    // Two clusters started at once must not try the same port: each asks for its own.
+/// A port that nobody listens on, below those that the kernel hands out by itself.
+pub fn free_port() -> u16 {
+    // Two servers started at once must not try the same port: each asks for its own.
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let start = std::process::id().wrapping_mul(7).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
     let ports = (0..10_000).map(|step| 20_000 + u16::try_from((start + step) % 10_000).expect("small"));

@@ -16,7 +16,7 @@ use crate::protocol::{Event, Reply, reply};
 
 /// A conversation as a client names it: its number, or the shop's key.
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "a conversation's id or key")]
+#[serde(untagged, expecting = "expected a conversation's id or key")]
 pub enum ConversationName<'a> {
     /// By number.
     Id(i64),
