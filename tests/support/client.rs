@@ -221,9 +221,9 @@ impl Socket {
         self.events.drain(..).collect()
     }
 
-    /// What has come and was not asked for.
-    pub fn collected(&self) -> &VecDeque<Value> {
-        &self.events
+    /// Whether an event of a type has been read already.
+    pub fn has_event(&self, kind: &str) -> bool {
+        self.events.iter().any(|event| event["type"] == kind)
     }
 
     /// Reads on until the connection ends, and tells how.
