@@ -6,6 +6,7 @@ mod connecting;
 mod constraints;
 mod migrations;
 mod outage;
+mod plans;
 mod reading;
 mod writing;
 
