@@ -47,8 +47,10 @@ const BACKLOG: u32 = 4_096;
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
 /// How long clients may take to send a request's head.
 const REQUEST_WITHIN: Duration = Duration::from_secs(10);
-/// How long what is left to write may take when everyone has gone.
-const SETTLE_WITHIN: Duration = Duration::from_secs(1);
+/// How long what is left to write may take when everyone has gone, and how long the database may take to close.
+const SETTLE_WITHIN: Duration = Duration::from_millis(750);
+/// How long sockets may take to close when they have been sent off: a little longer than a pump waits for its peer.
+const FAREWELL_WITHIN: Duration = Duration::from_millis(2_500);
 /// How often going down looks whether all is out.
 const DRAIN_STEP: Duration = Duration::from_millis(20);
 /// After going down, clients come back spread over so long.
@@ -137,7 +139,7 @@ impl Application {
             settling.do_send(Settle(settled));
             drop(tokio::time::timeout(SETTLE_WITHIN, done).await);
         }
-        store.close().await;
+        drop(tokio::time::timeout(SETTLE_WITHIN, store.close()).await);
         for arbiter in arbiters {
             arbiter.stop();
         }
@@ -367,7 +369,8 @@ async fn go_down(shared: &Shared, handle: &ServerHandle, within: Duration) {
     });
     drop(tokio::time::timeout(left(), futures_util::future::join_all(orders)).await);
     // The last frames are on their way; a peer that does not take them is not waited for longer.
-    while shared.gate.open() > 0 && !left().is_zero() {
+    let (sent_off, farewell) = (Instant::now(), left().min(FAREWELL_WITHIN));
+    while shared.gate.open() > 0 && sent_off.elapsed() < farewell {
         sleep(DRAIN_STEP).await;
     }
     if shared.gate.open() > 0 {

@@ -240,7 +240,12 @@ impl Session {
     fn begin(&mut self, ctx: &mut Context<Self>, caller: Caller, Request { tag, incoming }: Request) {
         let command = match incoming {
             Ok(Incoming::Command(command)) => command,
-            Ok(Incoming::Auth(token)) => return self.renew(ctx, &caller, tag, &token),
+            Ok(Incoming::Auth(token)) => {
+                return match self.door.admit(&caller.person.id) {
+                    Ok(()) => self.renew(ctx, &caller, tag, &token),
+                    Err(error) => self.answer(ctx, &tag, &Err(error)),
+                };
+            }
             Err(error) => {
                 let error = self.door.admit(&caller.person.id).err().unwrap_or(error);
                 return self.answer(ctx, &tag, &Err(error));

@@ -111,6 +111,10 @@ impl<T: DeserializeOwned + 'static, const MAX: usize> FromRequest for Json<T, MA
                 }
                 Err(_) => return Err(ChatError::invalid("the body did not come in time").into()),
             };
+            // An array could stand for the fields in their order; nobody means that.
+            if !bytes.trim_ascii_start().starts_with(b"{") {
+                return Err(ChatError::invalid("the body must be a JSON object").into());
+            }
             let value = serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))?;
             Ok(Self(value))
         })

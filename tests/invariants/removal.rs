@@ -145,9 +145,7 @@ async fn whoever_is_suspended_is_thrown_out_everywhere_and_kept_out(#[values(On:
 
 #[rstest]
 #[tokio::test]
-async fn a_removal_in_the_middle_of_joining_and_catching_up_leaks_nothing(
-    #[values(On::Sqlite, On::Postgres)] on: On,
-) {
+async fn a_removal_in_the_middle_of_joining_and_catching_up_leaks_nothing(#[values(On::Sqlite, On::Postgres)] on: On) {
     let server = Server::start_with(on, |settings| settings.rate_limits = false).await;
     let id = server.conversation("order:1", &["alice", "bob"]).await;
     let mut bob = server.joined("bob", id).await;

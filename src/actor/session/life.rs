@@ -130,16 +130,22 @@ impl Session {
         };
         let expires_at_s = claims.expires_at_s;
         let arriving = self.door.arrive(claims);
-        ctx.spawn(arriving.into_actor(self).map(move |person, session, ctx| match person {
-            Ok(person) => {
-                session.expires_at_s = expires_at_s;
-                if let State::Live(caller) = &mut session.state {
-                    caller.person = person.clone();
+        // One at a time, as a room that must be found: what comes after it waits.
+        self.finding = true;
+        ctx.spawn(arriving.into_actor(self).map(move |person, session, ctx| {
+            session.finding = false;
+            match person {
+                Ok(person) => {
+                    session.expires_at_s = expires_at_s;
+                    if let State::Live(caller) = &mut session.state {
+                        caller.person = person.clone();
+                    }
+                    session.greet(ctx, &tag, person);
+                    session.watch_expiry(ctx);
                 }
-                session.greet(ctx, &tag, person);
-                session.watch_expiry(ctx);
+                Err(error) => session.answer(ctx, &tag, &Err(error)),
             }
-            Err(error) => session.answer(ctx, &tag, &Err(error)),
+            session.go_on(ctx);
         }));
     }
 
@@ -177,9 +183,8 @@ impl Session {
         if !matches!(self.state, State::Closed) {
             counter!("haggle_slow_readers_total").increment(1);
             info!(connection = %self.id, "cut off: it took too little for too long");
-            let bye = Bye::slow_reader();
-            self.outbox.cut(bye.close, &bye.reason);
-            self.close(ctx, bye);
+            self.outbox.clear();
+            self.close(ctx, Bye::slow_reader());
         }
     }
 
