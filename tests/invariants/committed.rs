@@ -36,7 +36,8 @@ impl Holder {
     /// Returns when the server waits for the lock, where the database tells.
     async fn until_waited_for(&mut self) {
         let Self::Postgres(connection) = self else { return };
-        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let waiting =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
         while connection.fetch_one(waiting).await.unwrap().get::<i64, _>(0) == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

@@ -33,7 +33,8 @@ impl Load {
         let speaking = tokio::spawn(async move {
             let mut spoken = Spoken::default();
             for n in 0.. {
-                let send = json!({ "conversation": id, "body": format!("{name} {n}"), "client_id": format!("{n} {name}") });
+                let send =
+                    json!({ "conversation": id, "body": format!("{name} {n}"), "client_id": format!("{n} {name}") });
                 loop {
                     let began = Instant::now();
                     let reply = socket.ask("send", send.clone()).await;
@@ -117,7 +118,10 @@ async fn survives(hurt: impl AsyncFnOnce(&mut Cluster), heal: impl AsyncFnOnce(&
     // Bob never lost his connection, and has heard all of it, in order, without asking.
     let heard = bob.messages(history.len() - 100).await;
     assert_eq!(heard, history[100..]);
-    assert_eq!(server.user("alice").get("/v1/unread").await.ok()["total"].as_i64().unwrap() as usize, history.len() - acknowledged.len());
+    assert_eq!(
+        server.user("alice").get("/v1/unread").await.ok()["total"].as_i64().unwrap() as usize,
+        history.len() - acknowledged.len()
+    );
     assert!(!server.log().contains("postgres://"), "the database's URL is in the log");
 }
 

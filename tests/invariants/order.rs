@@ -77,9 +77,7 @@ fn fastrand(n: usize) -> u64 {
 
 #[rstest]
 #[tokio::test]
-async fn one_client_id_is_one_message_whoever_sends_it_how_often_and_when(
-    #[values(On::Sqlite, On::Postgres)] on: On,
-) {
+async fn one_client_id_is_one_message_whoever_sends_it_how_often_and_when(#[values(On::Sqlite, On::Postgres)] on: On) {
     let mut server = Server::start(on).await;
     let id = server.conversation("order:1", &["alice", "bob"]).await;
     let mut bob = server.joined("bob", id).await;

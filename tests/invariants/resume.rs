@@ -48,9 +48,7 @@ async fn come_back(mut socket: Socket, id: i64, after: i64, pause: Option<Durati
 
 #[rstest]
 #[tokio::test]
-async fn coming_back_while_others_speak_skips_nothing_and_doubles_nothing(
-    #[values(On::Sqlite, On::Postgres)] on: On,
-) {
+async fn coming_back_while_others_speak_skips_nothing_and_doubles_nothing(#[values(On::Sqlite, On::Postgres)] on: On) {
     let (server, id, mut alice) = crowded(on).await;
     let mut back = Vec::new();
     let total = i64::try_from(MISSED + MEANWHILE).unwrap();
