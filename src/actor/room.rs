@@ -114,7 +114,7 @@ impl Room {
     fn load(
         &self,
         ctx: &mut Context<Self>,
-        then: impl FnOnce(&mut Self, Result<Option<RoomRow>, ChatError>) + 'static,
+        then: impl FnOnce(&mut Self, &mut Context<Self>, Result<Option<RoomRow>, ChatError>) + 'static,
     ) {
         let reader = self.services.reader.clone();
         let conversation = self.conversation;
@@ -122,7 +122,7 @@ impl Room {
             async move { reader.send(LoadRoom(conversation)).await.unwrap_or_else(|_| Err(ChatError::unavailable())) };
         let loading = loading.instrument(info_span!("room", %conversation));
         ctx.wait(loading.into_actor(self).map(move |row, room, ctx| {
-            then(room, row);
+            then(room, ctx, row);
             room.rest(ctx);
         }));
     }
@@ -250,7 +250,9 @@ impl Room {
             client_id,
             created_at,
         };
-        let told = (!repeated).then(|| {
+        // A message whose outcome was not known when it was stored is news when it is sent again.
+        let news = !repeated || matches!(&self.state, State::Open(hall) if message.seq > hall.last_seq);
+        let told = news.then(|| {
             counter!("haggle_messages_in_total").increment(1);
             self.count(&message);
             Fanout::new(Event::Message(message.clone()), origin)
@@ -262,11 +264,27 @@ impl Room {
     /// Keeps the newest place and the sender's own count, from which everyone's unread count follows.
     fn count(&mut self, message: &Message) {
         if let State::Open(hall) = &mut self.state {
-            hall.last_seq = hall.last_seq.max(message.seq);
-            if let Some(seat) = hall.seat_mut(&message.sender.id).filter(|seat| message.seq > seat.read) {
-                seat.own_after_read += 1;
+            hall.count(message);
+        }
+    }
+
+    /// Tells what came of jobs, in the order of `seq`.
+    fn conclude(&mut self, ctx: &mut Context<Self>, committed: Committed) {
+        let mut events = Vec::with_capacity(committed.appended.len());
+        for (ticket, outcome) in committed.appended {
+            if let Some(pending) = self.pending.remove(&ticket) {
+                events.extend(self.appended(pending, outcome));
             }
         }
+        if !events.is_empty() {
+            self.tell(ctx, events, Audience::Everyone);
+        }
+        for (ticket, outcome) in committed.moved {
+            if let Some(pending) = self.pending.remove(&ticket) {
+                self.moved(ctx, pending, outcome);
+            }
+        }
+        self.rest(ctx);
     }
 
     fn moved(&mut self, ctx: &mut Context<Self>, pending: Pending, outcome: Result<Cursor, ChatError>) {
@@ -338,7 +356,7 @@ impl Actor for Room {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         gauge!("haggle_rooms").increment(1);
-        self.load(ctx, |room, row| {
+        self.load(ctx, |room, _, row| {
             room.state = match row {
                 Ok(Some(row)) => State::Open(Hall::open(row, Arc::clone(&room.services.directory))),
                 Ok(None) => State::Closed(ChatError::NotFound("conversation")),
@@ -491,21 +509,16 @@ impl Handler<Committed> for Room {
     type Result = ();
 
     fn handle(&mut self, committed: Committed, ctx: &mut Self::Context) {
-        let mut events = Vec::with_capacity(committed.appended.len());
-        for (ticket, outcome) in committed.appended {
-            if let Some(pending) = self.pending.remove(&ticket) {
-                events.extend(self.appended(pending, outcome));
+        if !matches!(&self.state, State::Open(hall) if hall.misses_any(&committed)) {
+            return self.conclude(ctx, committed);
+        }
+        // Something was stored and nobody could say so: whose it was is in the database, and all counts depend on it.
+        self.load(ctx, move |room, ctx, row| {
+            if let (Ok(Some(row)), State::Open(hall)) = (row, &mut room.state) {
+                hall.recount(row);
             }
-        }
-        if !events.is_empty() {
-            self.tell(ctx, events, Audience::Everyone);
-        }
-        for (ticket, outcome) in committed.moved {
-            if let Some(pending) = self.pending.remove(&ticket) {
-                self.moved(ctx, pending, outcome);
-            }
-        }
-        self.rest(ctx);
+            room.conclude(ctx, committed);
+        });
     }
 }
 
@@ -534,7 +547,7 @@ impl Handler<Reseat> for Room {
             }
             self.unseat(ctx, user);
         }
-        self.load(ctx, move |room, row| {
+        self.load(ctx, move |room, _, row| {
             let outcome = match (row, &mut room.state) {
                 (Ok(Some(row)), State::Open(hall)) => {
                     hall.reseat(row);
