@@ -8,7 +8,7 @@ pub mod problem;
 pub mod provisioning;
 
 use std::future::{Ready, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
@@ -19,6 +19,7 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use futures_util::future::LocalBoxFuture;
 use metrics::histogram;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 use tracing::{Instrument, debug, info_span};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, Info, OpenApi, Paths};
@@ -35,6 +36,9 @@ use crate::protocol::{Caller, SessionId};
 pub const BODY_MAX: usize = 64 * 1024;
 /// The largest JSON body of the shop's backend, in bytes: 10,000 participants fit.
 pub const PROVISIONING_BODY_MAX: usize = 4 * 1024 * 1024;
+
+/// How long a body may take to come.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
 
 /// The user who calls, by the token in the header or the cookie.
 pub struct User(pub Caller);
@@ -99,12 +103,14 @@ impl<T: DeserializeOwned + 'static, const MAX: usize> FromRequest for Json<T, MA
                 return Err(ChatError::invalid("the body must be JSON: Content-Type: application/json").into());
             }
             let body = body.await.map_err(|_| ChatError::invalid("the body cannot be read"))?;
-            let bytes = match body.to_bytes_limited(MAX).await {
+            let late = |_| ChatError::invalid("the body did not come in time");
+            let bytes = match timeout(BODY_WITHIN, body.to_bytes_limited(MAX)).await.map_err(late)? {
                 Ok(Ok(bytes)) => bytes,
                 Ok(Err(_)) => return Err(ChatError::invalid("the body cannot be read").into()),
                 Err(_) => return Err(ChatError::TooLarge(format!("the body has at most {MAX} bytes").into()).into()),
             };
-            let value = serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))?;
+            let text = std::str::from_utf8(&bytes).map_err(|_| ChatError::invalid("the body is not UTF-8"))?;
+            let value = serde_json::from_str(text).map_err(|error| unreadable(&error))?;
             Ok(Self(value))
         })
     }
