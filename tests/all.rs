@@ -11,6 +11,7 @@
 
 mod cli;
 mod contract;
+mod hostile;
 mod invariants;
 mod settings;
 mod store;

@@ -38,7 +38,7 @@ pub const BODY_MAX: usize = 64 * 1024;
 pub const PROVISIONING_BODY_MAX: usize = 4 * 1024 * 1024;
 
 /// How long a body may take to come.
-pub const BODY_WITHIN: Duration = Duration::from_secs(10);
+const BODY_WITHIN: Duration = Duration::from_secs(10);
 
 /// The user who calls, by the token in the header or the cookie.
 pub struct User(pub Caller);
@@ -103,19 +103,18 @@ impl<T: DeserializeOwned + 'static, const MAX: usize> FromRequest for Json<T, MA
                 return Err(ChatError::invalid("the body must be JSON: Content-Type: application/json").into());
             }
             let body = body.await.map_err(|_| ChatError::invalid("the body cannot be read"))?;
-            let bytes = match timeout(BODY_WITHIN, body.to_bytes_limited(MAX)).await {
-                Ok(Ok(Ok(bytes))) => bytes,
-                Ok(Ok(Err(_))) => return Err(ChatError::invalid("the body cannot be read").into()),
-                Ok(Err(_)) => {
-                    return Err(ChatError::TooLarge(format!("the body has at most {MAX} bytes").into()).into());
-                }
-                Err(_) => return Err(ChatError::invalid("the body did not come in time").into()),
+            let late = |_| ChatError::invalid("the body did not come in time");
+            let bytes = match timeout(BODY_WITHIN, body.to_bytes_limited(MAX)).await.map_err(late)? {
+                Ok(Ok(bytes)) => bytes,
+                Ok(Err(_)) => return Err(ChatError::invalid("the body cannot be read").into()),
+                Err(_) => return Err(ChatError::TooLarge(format!("the body has at most {MAX} bytes").into()).into()),
             };
+            let text = std::str::from_utf8(&bytes).map_err(|_| ChatError::invalid("the body is not UTF-8"))?;
             // An array could stand for the fields in their order; nobody means that.
-            if !bytes.trim_ascii_start().starts_with(b"{") {
+            if !text.trim_ascii_start().starts_with('{') {
                 return Err(ChatError::invalid("the body must be a JSON object").into());
             }
-            let value = serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))?;
+            let value = serde_json::from_str(text).map_err(|error| unreadable(&error))?;
             Ok(Self(value))
         })
     }

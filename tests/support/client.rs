@@ -179,6 +179,17 @@ impl Socket {
         }
     }
 
+    /// The next answer, to whatever; `None` where the connection ended without one.
+    pub async fn next_reply(&mut self) -> Option<Reply> {
+        let by = Instant::now() + DEADLINE;
+        while self.replies.is_empty() {
+            if !self.read(by).await.expect("an answer in time") {
+                return None;
+            }
+        }
+        self.replies.pop_front().map(Reply)
+    }
+
     /// Says something and waits for the stored message.
     pub async fn say(&mut self, conversation: i64, body: &str) -> Value {
         let sent = self.ask("send", json!({ "conversation": conversation, "body": body })).await;
