@@ -59,11 +59,13 @@ CREATE TABLE message (
     client_id text COLLATE "C",
     body text NOT NULL,
     kind text NOT NULL,
-    created_at_ms bigint NOT NULL,
-    CONSTRAINT message_seq UNIQUE (conversation_id, seq)
+    created_at_ms bigint NOT NULL
 );
-CREATE UNIQUE INDEX message_client ON message (conversation_id, sender_id, client_id) WHERE client_id IS NOT NULL;
+-- The order of these three matters: while the table is empty its indexes cost the same, and the planner then takes the
+-- newest. Looking a place or a client id up by message_sender would read all that was ever said there.
 CREATE INDEX message_sender ON message (conversation_id, sender_id, seq);
+ALTER TABLE message ADD CONSTRAINT message_seq UNIQUE (conversation_id, seq);
+CREATE UNIQUE INDEX message_client ON message (conversation_id, sender_id, client_id) WHERE client_id IS NOT NULL;
 
 -- What is never allowed; the trigger's argument says why.
 CREATE FUNCTION haggle_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
