@@ -114,9 +114,9 @@ pub struct Limits {
     pub messages_per_second: u32,
     /// Messages that a user may send at once. Default 200.
     pub messages_burst: u32,
-    /// Commands of any kind that a user may give in a second, in the long run. Default 100.
+    /// Commands other than messages that a user may give in a second, in the long run. Default 100.
     pub commands_per_second: u32,
-    /// Commands of any kind that a user may give at once. Default 400.
+    /// Commands other than messages that a user may give at once. Default 400.
     pub commands_burst: u32,
     /// Connections that one address may hold; not applied with rate limits off. Default 1,000.
     pub connections_per_address: u32,

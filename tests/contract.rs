@@ -3,3 +3,4 @@
 //! What lives here: a file a subject. What must not: what holds through crashes and races (`invariants` has it).
 
 mod conversations;
+mod edges;

@@ -402,7 +402,8 @@ impl Handler<Ask<command::Leave>> for Room {
 
     fn handle(&mut self, ask: Ask<command::Leave>, ctx: &mut Self::Context) {
         let Ask { by: By { caller, session, .. }, reply } = ask;
-        let admitted = self.admit(&caller.person).map(|_| Reply::Done);
+        let conversation = self.conversation;
+        let admitted = self.admit(&caller.person).map(|_| Reply::Left(conversation));
         if let Some(listener) = session {
             self.see_out(ctx, listener.session);
         }
@@ -542,8 +543,10 @@ impl Handler<Reseat> for Room {
             && let Some(user) = &removed
         {
             let person = hall.seat(user).filter(|_| hall.listens(user)).map(|seat| seat.person.clone());
+            let everyone = hall.size() <= CHATTER_MAX;
             if let Some(person) = person {
-                self.chatter(ctx, Event::Left(self.conversation, person), None);
+                let left = vec![Fanout::new(Event::Left(self.conversation, person), None)];
+                self.tell(ctx, left, if everyone { Audience::Everyone } else { Audience::Only(user) });
             }
             self.unseat(ctx, user);
         }

@@ -30,7 +30,9 @@ use crate::error::ChatError;
 use crate::protocol::command::Claims;
 use crate::protocol::event::Bye;
 use crate::protocol::reply::{Unread, UnreadIn};
-use crate::protocol::{Caller, Command, ConversationId, Event, Message as ChatMessage, Person, Seq, SessionId, UserId};
+use crate::protocol::{
+    Caller, Command, ConversationId, Event, Message as ChatMessage, Person, Reply, Seq, SessionId, UserId,
+};
 use crate::vocabulary::{Codec, Incoming, Request, Tag};
 
 /// Deliveries and requests that may wait for a session.
@@ -290,6 +292,9 @@ impl Session {
             session.under_way -= 1;
             histogram!("haggle_command_seconds").record(began.elapsed().as_secs_f64());
             session.answer(ctx, &tag, &outcome);
+            if let Ok(Reply::Left(conversation)) = outcome {
+                session.joined.remove(&conversation);
+            }
             if let Some(after) = join {
                 session.joined(ctx, after, outcome);
             }

@@ -13,6 +13,8 @@ pub enum Reply {
     Done,
     /// To `Join`.
     Joined(Joined),
+    /// To `Leave`: which conversation is heard no longer.
+    Left(ConversationId),
     /// To `Send`: the message as the database holds it.
     Sent {
         /// The stored message.

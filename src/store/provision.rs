@@ -65,6 +65,12 @@ const CREATE_BY_KEY: &str = create!("key");
 const CREATE_BY_PAIR: &str = create!("pair_key");
 const UPDATE: &str = "UPDATE conversation SET kind = COALESCE($2, kind), title = COALESCE($3, title), \
      subject_kind = COALESCE($4, subject_kind), subject_id = COALESCE($5, subject_id) WHERE key = $1 RETURNING id";
+/// The conversation of two people alone on a subject (`$3`, `$4`), or on none: one that they opened, or that the shop made for them.
+const FIND_TOGETHER: &str = "SELECT c.id FROM participant AS p \
+     JOIN participant AS q ON q.conversation_id = p.conversation_id AND q.user_id = $2 \
+     JOIN conversation AS c ON c.id = p.conversation_id \
+     WHERE p.user_id = $1 AND c.participant_count = 2 \
+     AND c.subject_kind IS NOT DISTINCT FROM $3 AND c.subject_id IS NOT DISTINCT FROM $4 ORDER BY c.id LIMIT 1";
 const FIND_PAIR: &str = "SELECT id FROM conversation WHERE pair_key = $1";
 /// `$1` the conversation, `$2` the time, then who and with what role: two arrays, or one of pairs on SQLite.
 macro_rules! seats {
@@ -185,10 +191,12 @@ impl Store {
         }
         let pair = pair_key(&people, open.subject.as_ref());
         self.call(async {
-            if let Some(pair) = &pair
-                && let Some(row) = self.db().query_one_raw(self.statement(FIND_PAIR, [pair.as_str().into()])).await?
-            {
-                return Ok((ConversationId(row.try_get_by_index(0)?), false));
+            if let (2, Some(first), Some(last)) = (people.len(), people.keys().next(), people.keys().next_back()) {
+                let (kind, id) = open.subject.as_ref().map(|(kind, id)| (&**kind, &**id)).unzip();
+                let values = [first.as_str().into(), last.as_str().into(), kind.into(), id.into()];
+                if let Some(row) = self.db().query_one_raw(self.statement(FIND_TOGETHER, values)).await? {
+                    return Ok((ConversationId(row.try_get_by_index(0)?), false));
+                }
             }
             let writing = self.inner.begin().await?;
             let db = &writing.transaction;

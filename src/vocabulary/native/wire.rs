@@ -301,7 +301,7 @@ impl Answer {
     #[must_use]
     pub fn of(reply: &Reply) -> Self {
         match reply {
-            Reply::Done => Self::Done {},
+            Reply::Done | Reply::Left(_) => Self::Done {},
             Reply::Joined(joined) => Self::Joined {
                 conversation: joined.conversation.0,
                 last_seq: joined.last_seq.0,
