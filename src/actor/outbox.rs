@@ -107,12 +107,15 @@ impl Outbox {
 
     /// Adds the last frame, after all that waits.
     pub fn close(&self, code: u16, reason: &str) {
-        self.end(code, reason, false);
+        self.add(self.lock(), Outgoing::Close(code, reason.to_owned()));
     }
 
-    /// Drops what waits and leaves only a Close frame, should the peer ever read again.
-    pub fn cut(&self, code: u16, reason: &str) {
-        self.end(code, reason, true);
+    /// Drops all that waits: its peer takes too little to ever read it.
+    pub fn clear(&self) {
+        let mut queue = self.lock();
+        queue.frames.clear();
+        queue.event_bytes = 0;
+        queue.reply_bytes = 0;
     }
 
     /// Whether more than half of what may wait does: a time to stop reading pages or requests.
@@ -157,15 +160,6 @@ impl Outbox {
         queue.reply_bytes = 0;
         queue.waiting_since = None;
         Poll::Ready(mem::take(&mut queue.frames))
-    }
-
-    fn end(&self, code: u16, reason: &str, drop_waiting: bool) {
-        let mut queue = self.lock();
-        if drop_waiting {
-            queue.frames.clear();
-            queue.closed = false;
-        }
-        self.add(queue, Outgoing::Close(code, reason.to_owned()));
     }
 
     fn add(&self, mut queue: MutexGuard<'_, Queue>, frame: Outgoing) {
@@ -221,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_follows_a_close_frame_and_a_cut_leaves_it_alone() {
+    fn nothing_follows_a_close_frame_and_a_goodbye_needs_no_room() {
         let outbox = Outbox::new(1_000);
         assert_eq!(outbox.event("a".into()), Ok(()));
         outbox.close(1000, "done");
@@ -230,7 +224,9 @@ mod tests {
 
         let outbox = Outbox::new(1_000);
         assert_eq!(outbox.event("a".into()), Ok(()));
-        outbox.cut(4408, "slow");
-        assert_eq!(take(&outbox), [Outgoing::Close(4408, "slow".into())]);
+        outbox.clear();
+        assert_eq!(outbox.reply("bye".into()), Ok(()));
+        outbox.close(4408, "slow");
+        assert_eq!(take(&outbox), [Outgoing::Text("bye".into()), Outgoing::Close(4408, "slow".into())]);
     }
 }

@@ -173,9 +173,8 @@ impl Session {
     pub(super) fn close_slow(&mut self, ctx: &mut Context<Self>) {
         if !matches!(self.state, State::Closed) {
             counter!("haggle_slow_readers_total").increment(1);
-            let bye = Bye::slow_reader();
-            self.outbox.cut(bye.close, &bye.reason);
-            self.close(ctx, bye);
+            self.outbox.clear();
+            self.close(ctx, Bye::slow_reader());
         }
     }
 
