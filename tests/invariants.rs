@@ -47,8 +47,8 @@ async fn say_all(socket: &mut Socket, conversation: i64, texts: impl Iterator<It
 }
 
 /// A text's beginning, as a client id takes it.
-fn short(text: &str) -> String {
-    text.chars().take(60).collect()
+fn short(text: &str) -> &str {
+    &text[..text.floor_char_boundary(60)]
 }
 
 /// Every one of these is in the history, once, and the history is 1, 2, 3 … without a gap.

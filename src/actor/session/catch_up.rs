@@ -19,6 +19,8 @@ use crate::vocabulary::Fanout;
 
 /// How long a session waits for its client to read before it looks again.
 pub(super) const BREATH: Duration = Duration::from_millis(5);
+/// How long it waits at most: whoever takes nothing for long is looked at less often.
+const BREATH_MAX: Duration = Duration::from_millis(250);
 /// How long a session waits before it asks a database again that did not answer.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -76,9 +78,14 @@ impl Session {
             counter!("haggle_gaps_filled_total").increment(1);
             return self.catch_up(ctx, message.conversation);
         }
-        place.told = message.seq;
         // The sender has it as the answer already.
-        if fanout.origin != Some(self.id) {
+        if fanout.origin == Some(self.id) {
+            place.told = message.seq;
+        } else if self.outbox.is_busy() {
+            // More at once than may wait, or a slow client: the rest comes from the database, as fast as it is read.
+            self.catch_up(ctx, message.conversation);
+        } else {
+            place.told = message.seq;
             self.write(ctx, fanout, true);
         }
     }
@@ -119,7 +126,8 @@ impl Session {
                 return self.close_slow(ctx);
             }
         }
-        ctx.run_later(BREATH, move |session, ctx| session.catch_up(ctx, conversation));
+        let breath = (self.outbox.stalled_for() / 8).clamp(BREATH, BREATH_MAX);
+        ctx.run_later(breath, move |session, ctx| session.catch_up(ctx, conversation));
     }
 
     fn read_page(&mut self, ctx: &mut Context<Self>, conversation: ConversationId, told: Seq) {
