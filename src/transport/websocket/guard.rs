@@ -14,9 +14,6 @@ use futures_util::Stream;
 
 use super::MESSAGE_MAX;
 
-/// Whole frames that may stand between the guard and the pump.
-const FRAMES_AHEAD_MAX: u64 = 64;
-
 /// What the guard and its pump tell each other.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -123,8 +120,8 @@ where
         if tally.oversized() {
             return Poll::Ready(None);
         }
-        if tally.passed.get() - tally.handled.get() > FRAMES_AHEAD_MAX {
-            // The parser asks again with each frame that it takes from what it has.
+        if tally.passed.get() > tally.handled.get() {
+            // The parser has whole frames that the pump has not dealt with. It asks again after each.
             return Poll::Pending;
         }
         let chunk = match Pin::new(&mut self.inner).poll_next(cx) {
@@ -152,7 +149,12 @@ mod tests {
         let tally = Rc::new(Tally::default());
         let chunks: Vec<_> = chunks.iter().map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
         let guard = Guard::new(stream::iter(chunks), Rc::clone(&tally));
-        let passed = guard.map(|item| item.map(|chunk| chunk.len()).map_err(drop));
+        let seen = Rc::clone(&tally);
+        let passed = guard.map(|item| {
+            // As a pump that keeps up.
+            seen.handled.set(seen.passed.get());
+            item.map(|chunk| chunk.len()).map_err(drop)
+        });
         (futures_util::FutureExt::now_or_never(passed.collect()).unwrap_or_default(), tally)
     }
 
@@ -165,6 +167,25 @@ mod tests {
         let (passed, tally) = guard(&[&huge[..5], &huge[5..]]);
         assert_eq!(passed, [Ok(5), Err(())], "wherever the header is cut");
         assert!(tally.oversized());
+    }
+
+    #[test]
+    fn nothing_more_is_read_while_the_pump_has_whole_frames_before_it() {
+        let tally = Rc::new(Tally::default());
+        let chunks = [&b"\x81\x80\0\0\0\0\x81\x80\0\0\0\0\x81"[..], b"\x80\0\0\0\0", b"\x81"];
+        let chunks = chunks.map(|chunk| Ok(Bytes::from_static(chunk)));
+        let mut guard = Guard::new(stream::iter(chunks), Rc::clone(&tally));
+        let mut read = || futures_util::FutureExt::now_or_never(guard.next()).map(|item| item.is_some());
+        assert_eq!(read(), Some(true), "two frames and the beginning of a third");
+        assert_eq!(read(), None);
+        tally.handled();
+        assert_eq!(read(), None);
+        tally.handled();
+        assert_eq!(read(), Some(true), "the rest of the third is waited for");
+        assert_eq!(read(), None);
+        tally.handled();
+        assert_eq!(read(), Some(true));
+        assert_eq!(read(), Some(false), "the end");
     }
 
     #[test]
