@@ -1,7 +1,7 @@
 //! The guard: reads frame headers as they stream by, before the parser buffers what they announce.
 //!
 //! What lives here: refusing a frame that declares too much (the parser looks only once all of it is there) or breaks the protocol
-//! (the parser would fail at the same bytes again and again), and passing no more than the pump keeps up with. What must not: parsing
+//! (the parser would fail at the same bytes again and again), and passing nothing while the pump has whole frames before it. What must not: parsing
 //! payloads, or deciding what a message means.
 
 use std::cell::Cell;
@@ -15,8 +15,6 @@ use futures_util::Stream;
 
 use super::MESSAGE_MAX;
 
-/// Whole frames that may stand between the guard and the pump.
-const FRAMES_AHEAD_MAX: u64 = 64;
 /// The longest header: two bytes, a 64-bit length, a mask.
 const HEADER_MAX: usize = 14;
 /// The longest payload of a control frame (RFC 6455 section 5.5).
@@ -155,13 +153,11 @@ where
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
-            let tally = &self.tally;
-            // What the pump handles may be a failure too, which is no frame.
-            if tally.passed.get().saturating_sub(tally.handled.get()) > FRAMES_AHEAD_MAX {
-                // The parser asks again with each frame that it takes from what it has.
+            let swallowing = self.tally.fault().is_some();
+            if !swallowing && self.tally.passed.get() > self.tally.handled.get() {
+                // The parser has whole frames that the pump has not dealt with. It asks again after each.
                 return Poll::Pending;
             }
-            let swallowing = tally.fault().is_some();
             let chunk = match Pin::new(&mut self.inner).poll_next(cx) {
                 Poll::Ready(Some(Ok(_))) if swallowing => continue,
                 Poll::Ready(Some(Err(_))) if swallowing => return Poll::Ready(None),
@@ -191,7 +187,12 @@ mod tests {
         let tally = Rc::new(Tally::default());
         let chunks: Vec<_> = chunks.iter().map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
         let guard = Guard::new(stream::iter(chunks), Rc::clone(&tally));
-        let passed = guard.map(|item| item.map(|chunk| chunk.len()).map_err(drop));
+        let seen = Rc::clone(&tally);
+        let passed = guard.map(|item| {
+            // As a pump that keeps up.
+            seen.handled.set(seen.passed.get());
+            item.map(|chunk| chunk.len()).map_err(drop)
+        });
         (futures_util::FutureExt::now_or_never(passed.collect()).unwrap_or_default(), tally)
     }
 
@@ -204,6 +205,25 @@ mod tests {
         let (passed, tally) = guard(&[&huge[..5], &huge[5..]]);
         assert_eq!(passed, [Ok(5), Err(())], "wherever the header is cut");
         assert_eq!(tally.fault(), Some(Fault::Size));
+    }
+
+    #[test]
+    fn nothing_more_is_read_while_the_pump_has_whole_frames_before_it() {
+        let tally = Rc::new(Tally::default());
+        let chunks = [&b"\x81\x80\0\0\0\0\x81\x80\0\0\0\0\x81"[..], b"\x80\0\0\0\0", b"\x81"];
+        let chunks = chunks.map(|chunk| Ok(Bytes::from_static(chunk)));
+        let mut guard = Guard::new(stream::iter(chunks), Rc::clone(&tally));
+        let mut read = || futures_util::FutureExt::now_or_never(guard.next()).map(|item| item.is_some());
+        assert_eq!(read(), Some(true), "two frames and the beginning of a third");
+        assert_eq!(read(), None);
+        tally.handled();
+        assert_eq!(read(), None);
+        tally.handled();
+        assert_eq!(read(), Some(true), "the rest of the third is waited for");
+        assert_eq!(read(), None);
+        tally.handled();
+        assert_eq!(read(), Some(true));
+        assert_eq!(read(), Some(false), "the end");
     }
 
     #[test]
