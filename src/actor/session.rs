@@ -13,14 +13,15 @@ mod unread;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::prelude::*;
 use futures_util::future::BoxFuture;
 use metrics::counter;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use self::catch_up::Joined;
+use self::catch_up::{Joined, Joining};
 use self::unread::UnreadBook;
 use super::directory::Directory;
 use super::outbox::Outbox;
@@ -62,7 +63,7 @@ pub trait Door: Send + Sync + 'static {
         up_to: Seq,
     ) -> BoxFuture<'static, Result<Vec<ChatMessage>, ChatError>>;
 
-    /// Counts one more malformed request of a user against their limit.
+    /// Counts one more malformed request, or fresh token, of a user against their limit.
     ///
     /// # Errors
     /// `rate_limited`.
@@ -115,10 +116,14 @@ pub struct Session {
     overrun: Arc<AtomicBool>,
     state: State,
     expires_at_s: i64,
+    expiry: Option<SpawnHandle>,
     joined: HashMap<ConversationId, Joined>,
     /// Joins under way, and the newest places that were told before their answers.
     joining: usize,
     early: HashMap<ConversationId, Seq>,
+    /// How many joins have begun, and for conversations that the user was removed from while some were under way, how many had then.
+    joins: u64,
+    removed: HashMap<ConversationId, u64>,
     unread: UnreadBook,
     inbound: VecDeque<Request>,
     finding: bool,
@@ -161,9 +166,12 @@ impl Session {
                 overrun: Arc::new(AtomicBool::new(false)),
                 state: State::Anonymous(Instant::now() + patience.anonymous),
                 expires_at_s: i64::MAX,
+                expiry: None,
                 joined: HashMap::new(),
                 joining: 0,
                 early: HashMap::new(),
+                joins: 0,
+                removed: HashMap::new(),
                 unread: UnreadBook::default(),
                 inbound: VecDeque::new(),
                 finding: false,
@@ -238,8 +246,7 @@ impl Session {
                 return self.answer(ctx, &tag, &Err(error));
             }
         };
-        let join = if let Command::Join(join) = &command { Some(join.after) } else { None };
-        self.joining += usize::from(join.is_some());
+        let join = if let Command::Join(join) = &command { Some(self.begin_join(join.after)) } else { None };
         let listener = matches!(
             command,
             Command::Join(_)
@@ -269,14 +276,15 @@ impl Session {
         &mut self,
         ctx: &mut Context<Self>,
         tag: Tag,
-        join: Option<Option<Seq>>,
+        join: Option<Joining>,
         outcome: BoxFuture<'static, Outcome>,
     ) {
         ctx.spawn(outcome.into_actor(self).map(move |outcome, session, ctx| {
             session.under_way -= 1;
+            let outcome = join.as_ref().map_or(Ok(()), |join| session.still_there(join, &outcome)).and(outcome);
             session.answer(ctx, &tag, &outcome);
-            if let Some(after) = join {
-                session.joined(ctx, after, outcome);
+            if let Some(join) = join {
+                session.joined(ctx, &join, outcome);
             }
             if session.under_way == 0 {
                 session.send_off(ctx);
@@ -357,8 +365,7 @@ impl Handler<Control> for Session {
     fn handle(&mut self, control: Control, ctx: &mut Self::Context) -> Self::Result {
         match control {
             Control::Leave(conversation) => {
-                self.joined.remove(&conversation);
-                self.early.remove(&conversation);
+                self.remove(conversation);
                 self.unread.forget(conversation);
             }
             Control::Close(error) => self.close(ctx, Bye::of(&error, false)),
@@ -376,3 +383,6 @@ impl Handler<Gone> for Session {
         ctx.stop();
     }
 }
+
+#[cfg(test)]
+mod tests;
