@@ -9,6 +9,7 @@
     reason = "a test that meets the unexpected fails"
 )]
 
+mod actors;
 mod cli;
 mod contract;
 mod hostile;

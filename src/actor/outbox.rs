@@ -8,10 +8,11 @@ use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytestring::ByteString;
 use futures_util::task::AtomicWaker;
+use tokio::time::Instant;
 
 /// What a pump writes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,14 +13,15 @@ mod unread;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::prelude::*;
 use futures_util::future::BoxFuture;
 use metrics::{counter, histogram};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use self::catch_up::Joined;
+use self::catch_up::{Joined, Joining};
 use self::unread::UnreadBook;
 use super::directory::Directory;
 use super::outbox::Outbox;
@@ -64,7 +65,7 @@ pub trait Door: Send + Sync + 'static {
         after: Seq,
     ) -> BoxFuture<'static, Result<Vec<ChatMessage>, ChatError>>;
 
-    /// Counts one more malformed request of a user against their limit.
+    /// Counts one more malformed request, or fresh token, of a user against their limit.
     ///
     /// # Errors
     /// `rate_limited`.
@@ -117,10 +118,14 @@ pub struct Session {
     overrun: Arc<AtomicBool>,
     state: State,
     expires_at_s: i64,
+    expiry: Option<SpawnHandle>,
     joined: HashMap<ConversationId, Joined>,
     /// Joins under way, and the newest places that were told before their answers.
     joining: usize,
     early: HashMap<ConversationId, Seq>,
+    /// How many joins have begun, and for conversations that the user was removed from while some were under way, how many had then.
+    joins: u64,
+    removed: HashMap<ConversationId, u64>,
     unread: UnreadBook,
     inbound: VecDeque<Request>,
     finding: bool,
@@ -163,9 +168,12 @@ impl Session {
                 overrun: Arc::new(AtomicBool::new(false)),
                 state: State::Anonymous(Instant::now() + patience.anonymous),
                 expires_at_s: i64::MAX,
+                expiry: None,
                 joined: HashMap::new(),
                 joining: 0,
                 early: HashMap::new(),
+                joins: 0,
+                removed: HashMap::new(),
                 unread: UnreadBook::default(),
                 inbound: VecDeque::new(),
                 finding: false,
@@ -242,19 +250,13 @@ impl Session {
     fn begin(&mut self, ctx: &mut Context<Self>, caller: Caller, Request { tag, incoming }: Request) {
         let command = match incoming {
             Ok(Incoming::Command(command)) => command,
-            Ok(Incoming::Auth(token)) => {
-                return match self.door.admit(&caller.person.id) {
-                    Ok(()) => self.renew(ctx, &caller, tag, &token),
-                    Err(error) => self.answer(ctx, &tag, &Err(error)),
-                };
-            }
+            Ok(Incoming::Auth(token)) => return self.renew(ctx, &caller, tag, &token),
             Err(error) => {
                 let error = self.door.admit(&caller.person.id).err().unwrap_or(error);
                 return self.answer(ctx, &tag, &Err(error));
             }
         };
-        let join = if let Command::Join(join) = &command { Some(join.after) } else { None };
-        self.joining += usize::from(join.is_some());
+        let join = if let Command::Join(join) = &command { Some(self.begin_join(join.after)) } else { None };
         let listener = matches!(
             command,
             Command::Join(_)
@@ -284,19 +286,20 @@ impl Session {
         &mut self,
         ctx: &mut Context<Self>,
         tag: Tag,
-        join: Option<Option<Seq>>,
+        join: Option<Joining>,
         outcome: BoxFuture<'static, Outcome>,
     ) {
         let began = Instant::now();
         ctx.spawn(outcome.into_actor(self).map(move |outcome, session, ctx| {
             session.under_way -= 1;
             histogram!("haggle_command_seconds").record(began.elapsed().as_secs_f64());
+            let outcome = join.as_ref().map_or(Ok(()), |join| session.still_there(join, &outcome)).and(outcome);
             session.answer(ctx, &tag, &outcome);
             if let Ok(Reply::Left(conversation)) = outcome {
                 session.joined.remove(&conversation);
             }
-            if let Some(after) = join {
-                session.joined(ctx, after, outcome);
+            if let Some(join) = join {
+                session.joined(ctx, &join, outcome);
             }
             if session.under_way == 0 {
                 session.send_off(ctx);
@@ -374,8 +377,7 @@ impl Handler<Control> for Session {
     fn handle(&mut self, control: Control, ctx: &mut Self::Context) -> Self::Result {
         match control {
             Control::Leave(conversation) => {
-                self.joined.remove(&conversation);
-                self.early.remove(&conversation);
+                self.remove(conversation);
                 self.unread.forget(conversation);
             }
             Control::Renamed(person) => {
@@ -398,3 +400,6 @@ impl Handler<Gone> for Session {
         ctx.stop();
     }
 }
+
+#[cfg(test)]
+mod tests;

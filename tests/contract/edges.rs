@@ -57,7 +57,8 @@ async fn an_array_is_no_frame_and_no_body() {
         let reply = alice.next_reply().await.unwrap();
         assert_eq!(reply.code(), "invalid", "{frame}");
     }
-    let refused = server.user("alice").post(&format!("/v1/conversations/{id}/messages"), json!(["by array", "c9"])).await;
+    let refused =
+        server.user("alice").post(&format!("/v1/conversations/{id}/messages"), json!(["by array", "c9"])).await;
     assert_eq!(refused.verdict(), (400, "invalid"));
 }
 

@@ -24,6 +24,14 @@ const BREATH_MAX: Duration = Duration::from_millis(250);
 /// How long a session waits before it asks a database again that did not answer.
 const RETRY: Duration = Duration::from_millis(500);
 
+/// A join under way.
+pub(super) struct Joining {
+    /// It was this session's so many-th.
+    number: u64,
+    /// The last place that the client has seen, where it wants what comes after.
+    after: Option<Seq>,
+}
+
 /// A conversation that this session has joined.
 pub(super) struct Joined {
     /// The last place that this session was told.
@@ -35,19 +43,52 @@ pub(super) struct Joined {
 }
 
 impl Session {
-    /// A join was answered.
-    pub(super) fn joined(&mut self, ctx: &mut Context<Self>, after: Option<Seq>, outcome: Outcome) {
-        self.joining -= 1;
-        let early = if self.joining == 0 { std::mem::take(&mut self.early) } else { self.early.clone() };
-        let Ok(Reply::Joined(joined)) = outcome else { return };
-        let head = early.get(&joined.conversation).copied().unwrap_or_default().max(joined.last_seq);
-        let told = after.unwrap_or(joined.last_seq).min(head);
-        if let Some(place) = self.joined.get_mut(&joined.conversation).filter(|_| after.is_none()) {
-            // Joined already and no cursor named: what was being told goes on.
-            place.head = place.head.max(head);
-        } else {
-            self.joined.insert(joined.conversation, Joined { told, head, page: None });
+    /// A join begins.
+    pub(super) fn begin_join(&mut self, after: Option<Seq>) -> Joining {
+        self.joining += 1;
+        self.joins += 1;
+        Joining { number: self.joins, after }
+    }
+
+    /// The user was removed from a conversation. A join that its room answered before may still be on its way here.
+    pub(super) fn remove(&mut self, conversation: ConversationId) {
+        self.joined.remove(&conversation);
+        self.early.remove(&conversation);
+        if self.joining > 0 {
+            self.removed.insert(conversation, self.joins);
         }
+    }
+
+    /// Refuses a join that was answered before its user was removed.
+    pub(super) fn still_there(&self, join: &Joining, outcome: &Outcome) -> Result<(), ChatError> {
+        let Ok(Reply::Joined(joined)) = outcome else { return Ok(()) };
+        let removed = self.removed.get(&joined.conversation).is_some_and(|joins| join.number <= *joins);
+        if removed { Err(ChatError::NotFound("conversation")) } else { Ok(()) }
+    }
+
+    /// A join was answered.
+    pub(super) fn joined(&mut self, ctx: &mut Context<Self>, join: &Joining, outcome: Outcome) {
+        self.joining -= 1;
+        let early = if self.joining == 0 {
+            self.removed.clear();
+            std::mem::take(&mut self.early)
+        } else {
+            self.early.clone()
+        };
+        let Ok(Reply::Joined(joined)) = outcome else { return };
+        let mut head = early.get(&joined.conversation).copied().unwrap_or_default().max(joined.last_seq);
+        let mut told = joined.last_seq;
+        // Joined already: what was told meanwhile is not told again, and what is being read goes on.
+        if let Some(place) = self.joined.get_mut(&joined.conversation) {
+            head = head.max(place.head);
+            told = told.max(place.told);
+            if place.page.is_some() && join.after.is_none() {
+                place.head = head;
+                return;
+            }
+        }
+        let told = join.after.unwrap_or(told).min(head);
+        self.joined.insert(joined.conversation, Joined { told, head, page: None });
         if told < head {
             self.catch_up(ctx, joined.conversation);
         }

@@ -4,11 +4,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix::prelude::*;
 use metrics::{counter, gauge};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tracing::{debug, info};
 
 use super::{Session, State};
@@ -24,7 +25,7 @@ use crate::vocabulary::{Incoming, Request, Tag, Welcome};
 const UNREAD_TOLD_MAX: usize = 500;
 /// The longest time between two looks at the deadlines.
 const TICK_MAX: Duration = Duration::from_secs(5);
-/// The longest sleep until a token ends; the look at the deadlines does the rest.
+/// The longest sleep until a token ends.
 const EXPIRY_SLEEP_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long answers under way may take when the server goes down.
 const DRAIN_MAX: Duration = Duration::from_secs(3);
@@ -123,6 +124,9 @@ impl Session {
 
     /// A known client sends a fresh token: the same user's, or it is refused and the old one goes on.
     pub(super) fn renew(&mut self, ctx: &mut Context<Self>, caller: &Caller, tag: Tag, token: &str) {
+        if let Err(error) = self.door.admit(&caller.person.id) {
+            return self.answer(ctx, &tag, &Err(error));
+        }
         let claims = match self.door.verify(token) {
             Ok(claims) if claims.user == caller.person.id => claims,
             Ok(_) => return self.answer(ctx, &tag, &Err(ChatError::forbidden("this token is somebody else's"))),
@@ -149,9 +153,19 @@ impl Session {
         }));
     }
 
-    fn watch_expiry(&self, ctx: &mut Context<Self>) {
-        let left = until(self.expires_at_s);
-        ctx.run_later(left.min(EXPIRY_SLEEP_MAX), |session, ctx| session.close_expired(ctx));
+    /// Closes when the token ends, by one timer, however often the token is renewed.
+    fn watch_expiry(&mut self, ctx: &mut Context<Self>) {
+        let left = until(self.expires_at_s).min(EXPIRY_SLEEP_MAX);
+        let watch = ctx.run_later(left, |session, ctx| {
+            session.expiry = None;
+            session.close_expired(ctx);
+            if !matches!(session.state, State::Closed) {
+                session.watch_expiry(ctx);
+            }
+        });
+        if let Some(before) = self.expiry.replace(watch) {
+            ctx.cancel_future(before);
+        }
     }
 
     fn close_expired(&mut self, ctx: &mut Context<Self>) {
