@@ -27,7 +27,7 @@ use crate::error::ChatError;
 use crate::protocol::command::{self, Join, Mark, Typing};
 use crate::protocol::event::ReadTo;
 use crate::protocol::reply::{Joined, Marked, Reply};
-use crate::protocol::{Body, ClientId, ConversationId, Event, Message, Person, SessionId, Timestamp, UserId};
+use crate::protocol::{Body, Caller, ClientId, ConversationId, Event, Message, Person, SessionId, Timestamp, UserId};
 use crate::vocabulary::Fanout;
 
 pub use self::hall::PARTICIPANTS_LISTED;
@@ -137,10 +137,12 @@ impl Room {
         }
     }
 
-    /// The hall and the caller's seat in it: whoever has none is told what a stranger is told.
-    fn admit(&mut self, user: &UserId) -> Result<(&mut Hall, Person), ChatError> {
+    /// The hall and the caller as they are now, who must have a seat in it: whoever has none is told what a stranger is told.
+    /// A name that came with a token after the room woke is taken over here.
+    fn admit(&mut self, caller: Caller) -> Result<(&mut Hall, Person), ChatError> {
         let hall = self.arrived()?;
-        let seat = hall.seat(user).ok_or(ChatError::NotFound("conversation"))?;
+        let seat = hall.seat_mut(&caller.person.id).ok_or(ChatError::NotFound("conversation"))?;
+        seat.person = caller.person;
         let person = seat.person.clone();
         Ok((hall, person))
     }
@@ -325,8 +327,8 @@ impl Room {
     fn mark(&mut self, ctx: &Context<Self>, ask: Ask<Mark>, what: What) {
         let Ask { by: By { caller, session, command }, reply } = ask;
         let conversation = self.conversation;
-        let user = caller.person.id;
-        let (hall, person) = match self.admit(&user) {
+        let user = caller.person.id.clone();
+        let (hall, person) = match self.admit(caller) {
             Ok(admitted) => admitted,
             Err(error) => return answer(reply, Err(error)),
         };
@@ -374,7 +376,7 @@ impl Handler<Ask<Join>> for Room {
     fn handle(&mut self, ask: Ask<Join>, ctx: &mut Self::Context) {
         let Ask { by: By { caller, session, .. }, reply } = ask;
         let conversation = self.conversation;
-        let (hall, person) = match self.admit(&caller.person.id) {
+        let (hall, person) = match self.admit(caller) {
             Ok(admitted) => admitted,
             Err(error) => {
                 answer(reply, Err(error));
@@ -399,7 +401,7 @@ impl Handler<Ask<command::Leave>> for Room {
 
     fn handle(&mut self, ask: Ask<command::Leave>, ctx: &mut Self::Context) {
         let Ask { by: By { caller, session, .. }, reply } = ask;
-        let admitted = self.admit(&caller.person.id).map(|_| Reply::Done);
+        let admitted = self.admit(caller).map(|_| Reply::Done);
         if let Some(listener) = session {
             self.see_out(ctx, listener.session);
         }
@@ -424,7 +426,7 @@ impl Handler<Ask<command::Send>> for Room {
 
     fn handle(&mut self, ask: Ask<command::Send>, ctx: &mut Self::Context) {
         let Ask { by: By { caller, session, command }, reply } = ask;
-        let (_, person) = match self.admit(&caller.person.id) {
+        let (_, person) = match self.admit(caller) {
             Ok(admitted) => admitted,
             Err(error) => {
                 answer(reply, Err(error));
@@ -454,7 +456,7 @@ impl Handler<Ask<Typing>> for Room {
     fn handle(&mut self, ask: Ask<Typing>, ctx: &mut Self::Context) {
         let Ask { by: By { caller, session, command }, reply } = ask;
         let conversation = self.conversation;
-        let (hall, person) = match self.admit(&caller.person.id) {
+        let (hall, person) = match self.admit(caller) {
             Ok(admitted) => admitted,
             Err(error) => {
                 answer(reply, Err(error));

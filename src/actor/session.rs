@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use futures_util::future::BoxFuture;
-use metrics::counter;
+use metrics::{counter, histogram};
 use tokio::sync::oneshot;
 
 use self::catch_up::Joined;
@@ -251,13 +251,14 @@ impl Session {
         );
         let listener = listener.then(|| self.listener(ctx));
         self.under_way += 1;
+        let began = Instant::now();
         match self.door.begin(By { caller, session: listener, command }) {
-            Begun::UnderWay(outcome) => self.follow(ctx, tag, join, outcome),
+            Begun::UnderWay(outcome) => self.follow(ctx, tag, join, began, outcome),
             Begun::Finding(finding) => {
                 self.finding = true;
                 ctx.spawn(finding.into_actor(self).map(move |outcome, session, ctx| {
                     session.finding = false;
-                    session.follow(ctx, tag, join, outcome);
+                    session.follow(ctx, tag, join, began, outcome);
                     session.go_on(ctx);
                 }));
             }
@@ -270,9 +271,11 @@ impl Session {
         ctx: &mut Context<Self>,
         tag: Tag,
         join: Option<Option<Seq>>,
+        began: Instant,
         outcome: BoxFuture<'static, Outcome>,
     ) {
         ctx.spawn(outcome.into_actor(self).map(move |outcome, session, ctx| {
+            histogram!("haggle_command_seconds").record(began.elapsed().as_secs_f64());
             session.under_way -= 1;
             session.answer(ctx, &tag, &outcome);
             if let Some(after) = join {
@@ -360,6 +363,11 @@ impl Handler<Control> for Session {
                 self.joined.remove(&conversation);
                 self.early.remove(&conversation);
                 self.unread.forget(conversation);
+            }
+            Control::Rename(person) => {
+                if let State::Arriving(caller) | State::Live(caller) | State::Draining(caller) = &mut self.state {
+                    caller.person = person;
+                }
             }
             Control::Close(error) => self.close(ctx, Bye::of(&error, false)),
             Control::Drain { retry_after_ms } => return self.drain(ctx, retry_after_ms),

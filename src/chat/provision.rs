@@ -69,6 +69,8 @@ impl Chat {
     async fn put_user(&self, user: PutUser) -> Result<Provisioned, ChatError> {
         let (known, created) = self.0.store.put_user(&user).await?;
         if !created {
+            // Sessions first: what they ask from now on must not bring the old name back to the rooms.
+            self.control(&user.id, &Control::Rename(known.person.clone())).await;
             self.0.directory.tell_all(&PersonChanged(known.person.clone()));
         }
         if !known.active {
