@@ -161,7 +161,8 @@ async fn the_list_is_by_newest_activity_and_its_pages_leave_nothing_out(#[values
     assert_eq!(listed[0]["last_message"]["body"], "hello");
     let bob = server.user("bob").get("/v1/conversations?limit=2").await.ok();
     assert_eq!((&bob["conversations"][0]["id"], &bob["conversations"][0]["unread"]), (&json!(ids[11]), &json!(1)));
-    let next = server.user("bob").get(&format!("/v1/conversations?limit=2&cursor={}", bob["next"].as_str().unwrap())).await;
+    let next =
+        server.user("bob").get(&format!("/v1/conversations?limit=2&cursor={}", bob["next"].as_str().unwrap())).await;
     assert_eq!(next.ok()["conversations"][0]["id"], ids[3]);
     assert_eq!(server.user("bob").get("/v1/conversations?cursor=nonsense").await.verdict(), (400, "invalid"));
     let by_key = server.user("alice").get("/v1/conversations/order:3").await.ok();

@@ -85,15 +85,15 @@ async fn typing_is_seen_by_others_until_it_ends_by_word_by_time_or_by_leaving(
 #[tokio::test]
 async fn badges_are_exact_on_connecting_and_with_each_message(#[values(On::Sqlite, On::Postgres)] on: On) {
     let server = Server::start(on).await;
-    let (one, two) =
-        (server.conversation("order:1", &["alice", "bob"]).await, server.conversation("order:2", &["alice", "bob"]).await);
+    let (one, two) = (
+        server.conversation("order:1", &["alice", "bob"]).await,
+        server.conversation("order:2", &["alice", "bob"]).await,
+    );
     let mut alice = server.socket("alice").await;
     for conversation in [one, one, two, one, two] {
         alice.say(conversation, "hi").await;
     }
-    let unread = |conversation, count, total| {
-        json!({ "type": "unread", "conversation": conversation, "count": count, "total": total })
-    };
+    let unread = |conversation, count, total| json!({ "type": "unread", "conversation": conversation, "count": count, "total": total });
     // With the token in the first frame its answer has the total; in the header there is no answer.
     let mut bob = Socket::anonymous(server.address).await;
     assert_eq!(bob.ask("auth", json!({ "token": token("bob") })).await.ok()["unread"], 5);

@@ -80,7 +80,8 @@ async fn with_limits_off_anybody_may_send_as_much_as_they_like(#[values(On::Sqli
 async fn a_conversation_of_ten_thousand_is_made_in_one_call_and_works(#[values(On::Sqlite, On::Postgres)] on: On) {
     const PEOPLE: usize = 10_000;
     let server = Server::start(on).await;
-    let people: Vec<Value> = (0..PEOPLE).map(|n| json!({ "user_id": format!("user-{n}"), "role": "observer" })).collect();
+    let people: Vec<Value> =
+        (0..PEOPLE).map(|n| json!({ "user_id": format!("user-{n}"), "role": "observer" })).collect();
     let made = server.shop().put("/v1/conversations/town", json!({ "participants": people })).await;
     assert_eq!(made.status, 201, "{}", &made.text[..made.text.len().min(300)]);
     assert_eq!(made.body["participants"].as_array().unwrap().len(), PEOPLE);

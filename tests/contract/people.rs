@@ -59,7 +59,10 @@ async fn conversations_are_made_changed_and_lose_nobody_by_it(#[values(On::Sqlit
     let subject = json!({ "title": "Order 42", "owner_id": "bob", "url": "https://shop.example/42" });
     let put = shop.put("/v1/subjects/order/42", subject).await;
     assert_eq!(put.status, 201);
-    assert_eq!((&put.body["kind"], &put.body["id"], &put.body["title"]), (&json!("order"), &json!("42"), &json!("Order 42")));
+    assert_eq!(
+        (&put.body["kind"], &put.body["id"], &put.body["title"]),
+        (&json!("order"), &json!("42"), &json!("Order 42"))
+    );
     assert_eq!(shop.put("/v1/subjects/car/1", json!({})).await.verdict(), (400, "invalid"));
     let body = json!({
         "kind": "order", "title": "Your order", "subject": { "kind": "order", "id": "42" },

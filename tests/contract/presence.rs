@@ -34,7 +34,9 @@ async fn online_with_the_first_socket_and_offline_with_the_last(#[values(On::Sql
     first.close().await;
     assert_eq!(asked().await["online"], true, "one of two sockets is still open");
     let listed = server.user("alice").get(&format!("/v1/conversations/{id}")).await.ok();
-    let online = |listed: &Value| listed["participants"].as_array().unwrap().iter().map(|one| one["online"] == true).collect::<Vec<_>>();
+    let online = |listed: &Value| {
+        listed["participants"].as_array().unwrap().iter().map(|one| one["online"] == true).collect::<Vec<_>>()
+    };
     assert_eq!(online(&listed), [true, true]);
     second.close().await;
     let offline = presence_of(&mut alice, "bob").await;

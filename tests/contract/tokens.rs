@@ -32,9 +32,7 @@ async fn comes_in(server: &Server, path: &str, headers: &[(&'static str, &str)])
 
 #[rstest]
 #[tokio::test]
-async fn a_websocket_takes_a_token_in_four_places_and_never_from_the_query(
-    #[values(On::Sqlite, On::Postgres)] on: On,
-) {
+async fn a_websocket_takes_a_token_in_four_places_and_never_from_the_query(#[values(On::Sqlite, On::Postgres)] on: On) {
     let server = server(on).await;
     let token = token("alice");
     let bearer = format!("Bearer {token}");
