@@ -67,6 +67,13 @@ fn cases(conversation: i64) -> Vec<(String, &'static str)> {
         (json!({"id": 1, "type": "auth", "token": token("bob")}).to_string(), "forbidden"),
         (json!({"id": 1, "type": "auth", "token": "x".repeat(60_000)}).to_string(), "unauthorized"),
     ];
+    cases.extend(names());
+    cases
+}
+
+/// Conversations that are none, in every frame that names one.
+fn names() -> Vec<(String, &'static str)> {
+    let mut cases = Vec::new();
     let names = [
         json!(0),
         json!(-1),
