@@ -9,7 +9,12 @@ export PATH := $(CURDIR)/target/node/node_modules/.bin:$(PATH)
 BINARY := $(abspath $(TARGET)/debug/haggle)
 
 # Test files that Node.js runs by itself; each is told the built binary by HAGGLE_BIN.
-NODE_TESTS = $$(find tests socketio/tests -name node_modules -prune -o -name '*.test.mjs' -print 2>/dev/null | sort)
+NODE_TESTS = $$(find $(wildcard tests socketio/tests) -name node_modules -prune -o -name '*.test.mjs' -print | sort)
+
+# Two cargos at once only wait for each other.
+.NOTPARALLEL:
+# How long one of these files may take.
+NODE_TEST_TIMEOUT_MS := 300000
 
 .PHONY: help run test setup lint rust-tests node-tests build release deny container
 
@@ -32,10 +37,12 @@ lint: ## rustfmt, clippy and rustdoc, warnings denied
 rust-tests: ## The Rust tests of all crates, on SQLite and PostgreSQL
 	cargo test --workspace --locked
 
-node-tests: build ## The JavaScript tests, against the built binary and in a browser
+node-tests: build ## The JavaScript tests: types, then against the built binary and in a browser
+	npm run --silent --prefix tests check
 	@files="$(NODE_TESTS)"; \
 	if [[ -z "$$files" ]]; then echo 'No *.test.mjs was found.' >&2; exit 1; fi; \
-	HAGGLE_BIN='$(BINARY)' node --test $$files
+	export HAGGLE_BIN='$(BINARY)' CHROMIUM="$$(command -v chromium chromium-browser google-chrome | head -n 1)"; \
+	node --test --test-timeout=$(NODE_TEST_TIMEOUT_MS) $$files
 
 build: ## The binary for development
 	cargo build --locked

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use crate::error::ChatError;
 use crate::protocol::reply::UnreadIn;
-use crate::protocol::{Caller, ConversationId, Reply, SessionId, UserId};
+use crate::protocol::{Caller, ConversationId, Person, Reply, SessionId, UserId};
 use crate::vocabulary::Fanout;
 
 /// A command together with who gave it, and from which session, where one did (REST has none).
@@ -69,6 +69,8 @@ pub struct Deliver {
 pub enum Control {
     /// Hear nothing more of a conversation: its user was removed.
     Leave(ConversationId),
+    /// The session's user has another name or role now.
+    Renamed(Person),
     /// Close, for this reason.
     Close(ChatError),
     /// The server goes down: finish what is under way, say so and close; come back after so many milliseconds.
@@ -81,7 +83,7 @@ pub enum Control {
 /// Somebody's name or role changed; rooms show the new one from now on.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
-pub struct PersonChanged(pub crate::protocol::Person);
+pub struct PersonChanged(pub Person);
 
 /// A command on its way to its room, and where the answer is awaited.
 #[derive(Debug, Message)]

@@ -10,21 +10,22 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use actix::{Actor, Arbiter};
+use actix::{Actor, Arbiter, Recipient};
 use actix_cors::Cors;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::ExposeSecret;
+use tokio::sync::oneshot;
 use tokio::time::sleep;
 use tracing::{info, warn};
 use utoipa_actix_web::AppExt;
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config as SwaggerConfig, SwaggerUi};
 
 use crate::actor::Control;
 use crate::actor::directory::Directory;
-use crate::actor::persistence::{Reader, Writer};
+use crate::actor::persistence::{Reader, Settle, Writer};
 use crate::actor::presence::Presence;
 use crate::actor::room::{Room, Services};
 use crate::actor::session::Patience;
@@ -46,6 +47,10 @@ const BACKLOG: u32 = 4_096;
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
 /// How long clients may take to send a request's head.
 const REQUEST_WITHIN: Duration = Duration::from_secs(10);
+/// How long what is left to write may take when everyone has gone, and how long the database may take to close.
+const SETTLE_WITHIN: Duration = Duration::from_millis(750);
+/// How long sockets may take to close when they have been sent off: a little longer than a pump waits for its peer.
+const FAREWELL_WITHIN: Duration = Duration::from_millis(2_500);
 /// How often going down looks whether all is out.
 const DRAIN_STEP: Duration = Duration::from_millis(20);
 /// After going down, clients come back spread over so long.
@@ -72,6 +77,8 @@ pub struct Application {
     shared: web::Data<Shared>,
     store: Store,
     arbiters: Vec<Arbiter>,
+    /// Who may have something left to write when everyone has gone.
+    settling: Vec<Recipient<Settle>>,
     shutdown_timeout: Duration,
 }
 
@@ -89,12 +96,12 @@ impl Application {
             info!(migration, "applied");
         }
         let metrics = metrics::recorder();
-        let (shared, arbiters) = assemble(&settings, &store).await?;
+        let (shared, arbiters, settling) = assemble(&settings, &store).await?;
         let shared = web::Data::new(shared);
         let listener = listen(&settings)?;
         let address = listener.local_addr()?;
         let server = serve_on(listener, &settings, shared.clone(), metrics)?;
-        Ok(Self { server, address, shared, store, arbiters, shutdown_timeout: limits.shutdown_timeout })
+        Ok(Self { server, address, shared, store, arbiters, settling, shutdown_timeout: limits.shutdown_timeout })
     }
 
     /// Where it listens.
@@ -109,7 +116,7 @@ impl Application {
     /// # Errors
     /// When the server fails by itself.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> Result<(), AppError> {
-        let Self { server, shared, store, arbiters, shutdown_timeout, .. } = self;
+        let Self { server, shared, store, arbiters, settling, shutdown_timeout, .. } = self;
         let handle = server.handle();
         let chat = shared.chat.clone();
         let tidying = actix_web::rt::spawn(async move {
@@ -126,7 +133,13 @@ impl Application {
         }
         tidying.abort();
         go_down(&shared, &handle, shutdown_timeout).await;
-        store.close().await;
+        for settling in settling {
+            let (settled, done) = oneshot::channel();
+            // Not try_send: one message, at the end.
+            settling.do_send(Settle(settled));
+            drop(tokio::time::timeout(SETTLE_WITHIN, done).await);
+        }
+        drop(tokio::time::timeout(SETTLE_WITHIN, store.close()).await);
         for arbiter in arbiters {
             arbiter.stop();
         }
@@ -160,7 +173,10 @@ pub async fn migrate(settings: Settings, what: crate::cli::Migrate) -> Result<()
 }
 
 /// Starts the actors and puts the parts together.
-async fn assemble(settings: &Settings, store: &Store) -> Result<(Shared, Vec<Arbiter>), AppError> {
+async fn assemble(
+    settings: &Settings,
+    store: &Store,
+) -> Result<(Shared, Vec<Arbiter>, Vec<Recipient<Settle>>), AppError> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let rooms: Vec<Arbiter> = (0..cores).map(|_| Arbiter::new()).collect();
     let database = Arbiter::new();
@@ -170,7 +186,7 @@ async fn assemble(settings: &Settings, store: &Store) -> Result<(Shared, Vec<Arb
     let reader = Reader::start_in_arbiter(&database.handle(), move |_| Reader::new(reader_store));
     let handles: Vec<_> = rooms.iter().map(Arbiter::handle).collect();
     let services = {
-        let (reader, writer) = (reader.clone(), writer.recipient());
+        let (reader, writer) = (reader.clone(), writer.clone().recipient());
         move |directory: &Arc<Directory>| Services {
             directory: Arc::clone(directory),
             reader: reader.clone(),
@@ -192,9 +208,10 @@ async fn assemble(settings: &Settings, store: &Store) -> Result<(Shared, Vec<Arb
     };
     let tokens =
         Arc::new(Tokens::new(&settings.jwt_secret, settings.jwt_issuer.clone(), settings.jwt_audience.clone()));
+    let settling = vec![writer.recipient(), presence.clone().recipient()];
     let shared = share(settings, store, directory, presence, tokens);
     let arbiters = rooms.into_iter().chain([database]).collect();
-    Ok((shared, arbiters))
+    Ok((shared, arbiters, settling))
 }
 
 fn share(
@@ -287,8 +304,11 @@ fn serve_on(
             .configure(|config| operations::configure(config, development))
             .route("/ws", web::get().to(websocket::connect))
             .configure(pages::configure)
-            .service(web::redirect("/docs", "/docs/"))
-            .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", api))
+            .service(
+                SwaggerUi::new("/docs/{_:.*}")
+                    .config(SwaggerConfig::default().use_base_layout())
+                    .url("/openapi.json", api),
+            )
             .default_service(web::to(rest::nothing_here))
             .wrap(cors)
             .wrap(from_fn(rest::attend))
@@ -343,14 +363,14 @@ async fn go_down(shared: &Shared, handle: &ServerHandle, within: Duration) {
     let left = || within.saturating_sub(began.elapsed());
     info!(sockets = shared.gate.open(), "going down");
     shared.gate.close();
-    handle.pause().await;
     let orders = shared.chat.directory().all_sessions().into_iter().map(|session| {
         let retry_after_ms = rand::random_range(RECONNECT_SPREAD_MS);
         session.send(Control::Drain { retry_after_ms })
     });
     drop(tokio::time::timeout(left(), futures_util::future::join_all(orders)).await);
     // The last frames are on their way; a peer that does not take them is not waited for longer.
-    while shared.gate.open() > 0 && !left().is_zero() {
+    let (sent_off, farewell) = (Instant::now(), left().min(FAREWELL_WITHIN));
+    while shared.gate.open() > 0 && sent_off.elapsed() < farewell {
         sleep(DRAIN_STEP).await;
     }
     if shared.gate.open() > 0 {

@@ -24,7 +24,7 @@ use crate::actor::room::Room;
 use crate::actor::session::{Begun, Door};
 use crate::actor::{Ask, By, Outcome};
 use crate::error::ChatError;
-use crate::protocol::command::{Claims, Open};
+use crate::protocol::command::{Claims, Open, Page};
 use crate::protocol::reply::{self, Reply};
 use crate::protocol::{Caller, Command, Conversation, ConversationId, ConversationRef, Message, Person, Seq, UserId};
 use crate::store::Store;
@@ -106,6 +106,10 @@ impl Chat {
     }
 
     /// Takes a room's command to its room: at once where the room's number is known, else after looking it up.
+    #[expect(
+        clippy::async_yields_async,
+        reason = "finding the room and awaiting its answer are two steps; order hangs on the first"
+    )]
     fn to_room<C>(&self, conversation: &ConversationRef, by: By<C>) -> Begun
     where
         C: Send + 'static,
@@ -239,12 +243,14 @@ impl Door for Chat {
 
     fn replay(
         &self,
+        caller: UserId,
         conversation: ConversationId,
         after: Seq,
-        up_to: Seq,
     ) -> BoxFuture<'static, Result<Vec<Message>, ChatError>> {
         let chat = self.clone();
-        async move { chat.0.store.replay(conversation, after, up_to, REPLAY_PAGE).await }.boxed()
+        let conversation = ConversationRef::Id(conversation);
+        let page = async move { chat.0.store.history(&caller, &conversation, Page::After(after), REPLAY_PAGE).await };
+        page.map(|page| page.map(|page| page.messages)).boxed()
     }
 
     fn admit(&self, user: &UserId) -> Result<(), ChatError> {

@@ -6,6 +6,9 @@ use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::Subscribe
 
 const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
 
+/// Libraries that tell of their own working at `info`. Named in the filter, they speak as it says.
+const QUIET: &str = "actix_server=warn,sea_orm_migration=warn,sqlx=warn";
+
 /// How many letters of a level may be wrong for it to count as a misspelled one, rather than as a target's name.
 const MISSPELLED_LETTERS: usize = 2;
 
@@ -25,7 +28,7 @@ pub fn filter(text: &str) -> Result<EnvFilter, String> {
             return Err(format!("`{word}` is no level: did you mean `{level}`?"));
         }
     }
-    EnvFilter::builder().parse(text).map_err(|error| format!("it is not a filter ({error})"))
+    EnvFilter::builder().parse(format!("{QUIET},{text}")).map_err(|error| format!("it is not a filter ({error})"))
 }
 
 /// Starts logging for the whole process: to standard error, in colour on a terminal, else one JSON object a line.

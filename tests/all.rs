@@ -13,6 +13,7 @@ mod actors;
 mod cli;
 mod contract;
 mod hostile;
+mod invariants;
 mod settings;
 mod store;
 mod support;

@@ -2,7 +2,13 @@
 //!
 //! What lives here: a store per test, and small makers of rows. What must not: anything above the store.
 
-mod smoke;
+mod connecting;
+mod constraints;
+mod migrations;
+mod outage;
+mod plans;
+mod reading;
+mod writing;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -106,14 +106,19 @@ impl Outbox {
         }
     }
 
-    /// Adds the last frame, after all that waits.
+    /// Adds the last frame. Nothing follows it.
     pub fn close(&self, code: u16, reason: &str) {
-        self.end(code, reason, false);
+        self.add(self.lock(), Outgoing::Close(code, reason.to_owned()));
     }
 
-    /// Drops what waits and leaves only a Close frame, should the peer ever read again.
-    pub fn cut(&self, code: u16, reason: &str) {
-        self.end(code, reason, true);
+    /// Drops what waits: there is room again for a last word, should the peer ever read it.
+    pub fn clear(&self) {
+        let mut queue = self.lock();
+        if !queue.closed {
+            queue.frames.clear();
+            queue.event_bytes = 0;
+            queue.reply_bytes = 0;
+        }
     }
 
     /// Whether more than half of what may wait does: a time to stop reading pages or requests.
@@ -158,15 +163,6 @@ impl Outbox {
         queue.reply_bytes = 0;
         queue.waiting_since = None;
         Poll::Ready(mem::take(&mut queue.frames))
-    }
-
-    fn end(&self, code: u16, reason: &str, drop_waiting: bool) {
-        let mut queue = self.lock();
-        if drop_waiting {
-            queue.frames.clear();
-            queue.closed = false;
-        }
-        self.add(queue, Outgoing::Close(code, reason.to_owned()));
     }
 
     fn add(&self, mut queue: MutexGuard<'_, Queue>, frame: Outgoing) {
@@ -222,16 +218,21 @@ mod tests {
     }
 
     #[test]
-    fn nothing_follows_a_close_frame_and_a_cut_leaves_it_alone() {
+    fn nothing_follows_a_close_frame() {
         let outbox = Outbox::new(1_000);
         assert_eq!(outbox.event("a".into()), Ok(()));
         outbox.close(1000, "done");
         assert_eq!(outbox.event("b".into()), Ok(()));
         assert_eq!(take(&outbox), [Outgoing::Text("a".into()), Outgoing::Close(1000, "done".into())]);
+    }
 
-        let outbox = Outbox::new(1_000);
+    #[test]
+    fn a_slow_reader_is_left_the_last_word_alone() {
+        let outbox = Outbox::new(100);
         assert_eq!(outbox.event("a".into()), Ok(()));
-        outbox.cut(4408, "slow");
-        assert_eq!(take(&outbox), [Outgoing::Close(4408, "slow".into())]);
+        outbox.clear();
+        assert_eq!(outbox.reply("bye".into()), Ok(()));
+        outbox.close(4408, "slow");
+        assert_eq!(take(&outbox), [Outgoing::Text("bye".into()), Outgoing::Close(4408, "slow".into())]);
     }
 }

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use actix::prelude::*;
 use metrics::{counter, gauge, histogram};
+use tokio::sync::oneshot;
 
 use crate::error::ChatError;
 use crate::protocol::{ConversationId, Timestamp, UserId};
@@ -58,6 +59,11 @@ pub struct Committed {
     pub moved: Vec<(Ticket, Result<Cursor, ChatError>)>,
 }
 
+/// Asks to be told when nothing is under way and nothing waits.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Settle(pub oneshot::Sender<()>);
+
 /// Begins a transaction with all that has gathered.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -70,13 +76,29 @@ pub struct Writer {
     queue: Vec<Job>,
     queued_bytes: usize,
     flush_is_due: bool,
+    settling: Vec<oneshot::Sender<()>>,
 }
 
 impl Writer {
     /// A writer on a connection of its own.
     #[must_use]
     pub fn new(connection: Connection) -> Self {
-        Self { connection: Some(connection), queue: Vec::new(), queued_bytes: 0, flush_is_due: false }
+        Self {
+            connection: Some(connection),
+            queue: Vec::new(),
+            queued_bytes: 0,
+            flush_is_due: false,
+            settling: Vec::new(),
+        }
+    }
+
+    fn settle(&mut self) {
+        if self.queue.is_empty() && self.connection.is_some() {
+            for settled in self.settling.drain(..) {
+                // Whoever asked may have stopped waiting.
+                let _ = settled.send(());
+            }
+        }
     }
 
     fn flush(&mut self, ctx: &mut Context<Self>) {
@@ -102,6 +124,7 @@ impl Writer {
             // The next transaction begins before this one's outcome is told: the database is what is scarce.
             writer.flush(ctx);
             batch.tell(appended, moved);
+            writer.settle();
         }));
     }
 }
@@ -140,6 +163,15 @@ impl Handler<Flush> for Writer {
     fn handle(&mut self, _: Flush, ctx: &mut Self::Context) {
         self.flush_is_due = false;
         self.flush(ctx);
+    }
+}
+
+impl Handler<Settle> for Writer {
+    type Result = ();
+
+    fn handle(&mut self, Settle(settled): Settle, _: &mut Self::Context) {
+        self.settling.push(settled);
+        self.settle();
     }
 }
 

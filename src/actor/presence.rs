@@ -7,10 +7,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use actix::prelude::*;
+use tokio::sync::oneshot;
 use tracing::warn;
 
 use super::directory::Directory;
-use super::persistence::{Partners, Reader, SaveLastSeen};
+use super::persistence::{Partners, Reader, SaveLastSeen, Settle};
 use super::{Deliver, Listener};
 use crate::protocol::reply;
 use crate::protocol::{Event, Timestamp, UserId};
@@ -36,13 +37,14 @@ pub struct Presence {
     waiting: HashMap<UserId, Option<Timestamp>>,
     /// Partners are being asked for.
     asking: bool,
+    settling: Vec<oneshot::Sender<()>>,
 }
 
 impl Presence {
     /// Presence over this directory.
     #[must_use]
     pub fn new(directory: Arc<Directory>, reader: Addr<Reader>) -> Self {
-        Self { directory, reader, online: HashSet::new(), waiting: HashMap::new(), asking: false }
+        Self { directory, reader, online: HashSet::new(), waiting: HashMap::new(), asking: false, settling: Vec::new() }
     }
 
     fn announce(&mut self, ctx: &mut Context<Self>) {
@@ -64,7 +66,17 @@ impl Presence {
             presence.tell(&changed, &partners);
             presence.asking = false;
             presence.announce(ctx);
+            presence.settle();
         }));
+    }
+
+    fn settle(&mut self) {
+        if !self.asking {
+            for settled in self.settling.drain(..) {
+                // Whoever asked may have stopped waiting.
+                let _ = settled.send(());
+            }
+        }
     }
 
     /// Tells each partner what holds now, not what held when it was noticed: whoever came back meanwhile is online.
@@ -112,5 +124,14 @@ impl Handler<Changed> for Presence {
             self.waiting.insert(user, (!online).then(Timestamp::now));
             self.announce(ctx);
         }
+    }
+}
+
+impl Handler<Settle> for Presence {
+    type Result = ();
+
+    fn handle(&mut self, Settle(settled): Settle, _: &mut Self::Context) {
+        self.settling.push(settled);
+        self.settle();
     }
 }

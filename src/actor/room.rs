@@ -114,7 +114,7 @@ impl Room {
     fn load(
         &self,
         ctx: &mut Context<Self>,
-        then: impl FnOnce(&mut Self, Result<Option<RoomRow>, ChatError>) + 'static,
+        then: impl FnOnce(&mut Self, &mut Context<Self>, Result<Option<RoomRow>, ChatError>) + 'static,
     ) {
         let reader = self.services.reader.clone();
         let conversation = self.conversation;
@@ -122,7 +122,7 @@ impl Room {
             async move { reader.send(LoadRoom(conversation)).await.unwrap_or_else(|_| Err(ChatError::unavailable())) };
         let loading = loading.instrument(info_span!("room", %conversation));
         ctx.wait(loading.into_actor(self).map(move |row, room, ctx| {
-            then(room, row);
+            then(room, ctx, row);
             room.rest(ctx);
         }));
     }
@@ -137,12 +137,15 @@ impl Room {
         }
     }
 
-    /// The hall and the caller's seat in it: whoever has none is told what a stranger is told.
-    fn admit(&mut self, user: &UserId) -> Result<(&mut Hall, Person), ChatError> {
+    /// The hall, for somebody who sits in it: whoever does not is told what a stranger is told.
+    fn admit(&mut self, person: &Person) -> Result<(&mut Hall, Person), ChatError> {
         let hall = self.arrived()?;
-        let seat = hall.seat(user).ok_or(ChatError::NotFound("conversation"))?;
-        let person = seat.person.clone();
-        Ok((hall, person))
+        let seat = hall.seat_mut(&person.id).ok_or(ChatError::NotFound("conversation"))?;
+        if seat.person != *person {
+            // A fresh token may have brought another name.
+            seat.person = person.clone();
+        }
+        Ok((hall, person.clone()))
     }
 
     fn write(&mut self, ctx: &Context<Self>, work: Work, pending: Pending) {
@@ -247,7 +250,9 @@ impl Room {
             client_id,
             created_at,
         };
-        let told = (!repeated).then(|| {
+        // A message whose outcome was not known when it was stored is news when it is sent again.
+        let news = !repeated || matches!(&self.state, State::Open(hall) if message.seq > hall.last_seq);
+        let told = news.then(|| {
             counter!("haggle_messages_in_total").increment(1);
             self.count(&message);
             Fanout::new(Event::Message(message.clone()), origin)
@@ -259,11 +264,27 @@ impl Room {
     /// Keeps the newest place and the sender's own count, from which everyone's unread count follows.
     fn count(&mut self, message: &Message) {
         if let State::Open(hall) = &mut self.state {
-            hall.last_seq = hall.last_seq.max(message.seq);
-            if let Some(seat) = hall.seat_mut(&message.sender.id).filter(|seat| message.seq > seat.read) {
-                seat.own_after_read += 1;
+            hall.count(message);
+        }
+    }
+
+    /// Tells what came of jobs, in the order of `seq`.
+    fn conclude(&mut self, ctx: &mut Context<Self>, committed: Committed) {
+        let mut events = Vec::with_capacity(committed.appended.len());
+        for (ticket, outcome) in committed.appended {
+            if let Some(pending) = self.pending.remove(&ticket) {
+                events.extend(self.appended(pending, outcome));
             }
         }
+        if !events.is_empty() {
+            self.tell(ctx, events, Audience::Everyone);
+        }
+        for (ticket, outcome) in committed.moved {
+            if let Some(pending) = self.pending.remove(&ticket) {
+                self.moved(ctx, pending, outcome);
+            }
+        }
+        self.rest(ctx);
     }
 
     fn moved(&mut self, ctx: &mut Context<Self>, pending: Pending, outcome: Result<Cursor, ChatError>) {
@@ -307,11 +328,11 @@ impl Room {
     fn mark(&mut self, ctx: &Context<Self>, ask: Ask<Mark>, what: What) {
         let Ask { by: By { caller, session, command }, reply } = ask;
         let conversation = self.conversation;
-        let user = caller.person.id;
-        let (hall, person) = match self.admit(&user) {
+        let (hall, person) = match self.admit(&caller.person) {
             Ok(admitted) => admitted,
             Err(error) => return answer(reply, Err(error)),
         };
+        let user = caller.person.id;
         let seq = command.seq.map_or(hall.last_seq, |seq| seq.min(hall.last_seq));
         let read = matches!(what, What::Read);
         if let Some(seat) = hall.seat(&user).filter(|seat| if read { seq <= seat.read } else { seq <= seat.received }) {
@@ -335,7 +356,7 @@ impl Actor for Room {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         gauge!("haggle_rooms").increment(1);
-        self.load(ctx, |room, row| {
+        self.load(ctx, |room, _, row| {
             room.state = match row {
                 Ok(Some(row)) => State::Open(Hall::open(row, Arc::clone(&room.services.directory))),
                 Ok(None) => State::Closed(ChatError::NotFound("conversation")),
@@ -356,7 +377,7 @@ impl Handler<Ask<Join>> for Room {
     fn handle(&mut self, ask: Ask<Join>, ctx: &mut Self::Context) {
         let Ask { by: By { caller, session, .. }, reply } = ask;
         let conversation = self.conversation;
-        let (hall, person) = match self.admit(&caller.person.id) {
+        let (hall, person) = match self.admit(&caller.person) {
             Ok(admitted) => admitted,
             Err(error) => {
                 answer(reply, Err(error));
@@ -381,7 +402,8 @@ impl Handler<Ask<command::Leave>> for Room {
 
     fn handle(&mut self, ask: Ask<command::Leave>, ctx: &mut Self::Context) {
         let Ask { by: By { caller, session, .. }, reply } = ask;
-        let admitted = self.admit(&caller.person.id).map(|_| Reply::Done);
+        let conversation = self.conversation;
+        let admitted = self.admit(&caller.person).map(|_| Reply::Left(conversation));
         if let Some(listener) = session {
             self.see_out(ctx, listener.session);
         }
@@ -406,7 +428,7 @@ impl Handler<Ask<command::Send>> for Room {
 
     fn handle(&mut self, ask: Ask<command::Send>, ctx: &mut Self::Context) {
         let Ask { by: By { caller, session, command }, reply } = ask;
-        let (_, person) = match self.admit(&caller.person.id) {
+        let (_, person) = match self.admit(&caller.person) {
             Ok(admitted) => admitted,
             Err(error) => {
                 answer(reply, Err(error));
@@ -436,7 +458,7 @@ impl Handler<Ask<Typing>> for Room {
     fn handle(&mut self, ask: Ask<Typing>, ctx: &mut Self::Context) {
         let Ask { by: By { caller, session, command }, reply } = ask;
         let conversation = self.conversation;
-        let (hall, person) = match self.admit(&caller.person.id) {
+        let (hall, person) = match self.admit(&caller.person) {
             Ok(admitted) => admitted,
             Err(error) => {
                 answer(reply, Err(error));
@@ -488,21 +510,16 @@ impl Handler<Committed> for Room {
     type Result = ();
 
     fn handle(&mut self, committed: Committed, ctx: &mut Self::Context) {
-        let mut events = Vec::with_capacity(committed.appended.len());
-        for (ticket, outcome) in committed.appended {
-            if let Some(pending) = self.pending.remove(&ticket) {
-                events.extend(self.appended(pending, outcome));
+        if !matches!(&self.state, State::Open(hall) if hall.misses_any(&committed)) {
+            return self.conclude(ctx, committed);
+        }
+        // Something was stored and nobody could say so: whose it was is in the database, and all counts depend on it.
+        self.load(ctx, move |room, ctx, row| {
+            if let (Ok(Some(row)), State::Open(hall)) = (row, &mut room.state) {
+                hall.recount(row);
             }
-        }
-        if !events.is_empty() {
-            self.tell(ctx, events, Audience::Everyone);
-        }
-        for (ticket, outcome) in committed.moved {
-            if let Some(pending) = self.pending.remove(&ticket) {
-                self.moved(ctx, pending, outcome);
-            }
-        }
-        self.rest(ctx);
+            room.conclude(ctx, committed);
+        });
     }
 }
 
@@ -526,12 +543,14 @@ impl Handler<Reseat> for Room {
             && let Some(user) = &removed
         {
             let person = hall.seat(user).filter(|_| hall.listens(user)).map(|seat| seat.person.clone());
+            let everyone = hall.size() <= CHATTER_MAX;
             if let Some(person) = person {
-                self.chatter(ctx, Event::Left(self.conversation, person), None);
+                let left = vec![Fanout::new(Event::Left(self.conversation, person), None)];
+                self.tell(ctx, left, if everyone { Audience::Everyone } else { Audience::Only(user) });
             }
             self.unseat(ctx, user);
         }
-        self.load(ctx, move |room, row| {
+        self.load(ctx, move |room, _, row| {
             let outcome = match (row, &mut room.state) {
                 (Ok(Some(row)), State::Open(hall)) => {
                     hall.reseat(row);

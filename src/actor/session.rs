@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use futures_util::future::BoxFuture;
-use metrics::counter;
+use metrics::{counter, histogram};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -31,7 +31,9 @@ use crate::error::ChatError;
 use crate::protocol::command::Claims;
 use crate::protocol::event::Bye;
 use crate::protocol::reply::{Unread, UnreadIn};
-use crate::protocol::{Caller, Command, ConversationId, Event, Message as ChatMessage, Person, Seq, SessionId, UserId};
+use crate::protocol::{
+    Caller, Command, ConversationId, Event, Message as ChatMessage, Person, Reply, Seq, SessionId, UserId,
+};
 use crate::vocabulary::{Codec, Incoming, Request, Tag};
 
 /// Deliveries and requests that may wait for a session.
@@ -55,12 +57,12 @@ pub trait Door: Send + Sync + 'static {
     /// All unread counts of a user.
     fn unread(&self, user: UserId) -> BoxFuture<'static, Result<Unread, ChatError>>;
 
-    /// The messages after a place, up to another, oldest first, at most a page.
+    /// The messages after a place, oldest first, at most a page, for somebody who is still in the conversation.
     fn replay(
         &self,
+        caller: UserId,
         conversation: ConversationId,
         after: Seq,
-        up_to: Seq,
     ) -> BoxFuture<'static, Result<Vec<ChatMessage>, ChatError>>;
 
     /// Counts one more malformed request, or fresh token, of a user against their limit.
@@ -195,6 +197,14 @@ impl Session {
         }
     }
 
+    /// Who calls, once that is known.
+    fn caller(&self) -> Option<&Caller> {
+        match &self.state {
+            State::Arriving(caller) | State::Live(caller) | State::Draining(caller) => Some(caller),
+            State::Anonymous(_) | State::Closed => None,
+        }
+    }
+
     /// Writes an event for this session alone.
     fn say(&mut self, ctx: &mut Context<Self>, event: &Event) {
         if let Some(frame) = self.codec.event(event, false)
@@ -279,10 +289,15 @@ impl Session {
         join: Option<Joining>,
         outcome: BoxFuture<'static, Outcome>,
     ) {
+        let began = Instant::now();
         ctx.spawn(outcome.into_actor(self).map(move |outcome, session, ctx| {
             session.under_way -= 1;
+            histogram!("haggle_command_seconds").record(began.elapsed().as_secs_f64());
             let outcome = join.as_ref().map_or(Ok(()), |join| session.still_there(join, &outcome)).and(outcome);
             session.answer(ctx, &tag, &outcome);
+            if let Ok(Reply::Left(conversation)) = outcome {
+                session.joined.remove(&conversation);
+            }
             if let Some(join) = join {
                 session.joined(ctx, &join, outcome);
             }
@@ -318,15 +333,12 @@ impl Handler<Deliver> for Session {
     type Result = ();
 
     fn handle(&mut self, Deliver { events, joined, unread }: Deliver, ctx: &mut Self::Context) {
-        let (user, announce) = match &self.state {
-            State::Live(caller) | State::Draining(caller) => (caller.person.id.clone(), true),
-            // Counts that come while the first ones are being read are kept, and told with them.
-            State::Arriving(caller) => (caller.person.id.clone(), false),
-            State::Anonymous(_) | State::Closed => return,
-        };
+        let Some(user) = self.caller().map(|caller| caller.person.id.clone()) else { return };
+        // Nothing is said before the welcome. Counts that come while the first ones are being read are kept, and told with them.
+        let announce = !matches!(self.state, State::Arriving(_));
         let mut others_left = events.iter().filter(|fanout| counts(&fanout.event, &user)).count() as u64;
         for fanout in events.iter() {
-            if fanout.origin != Some(self.id) || matches!(fanout.event, Event::Message(_)) {
+            if announce && (fanout.origin != Some(self.id) || matches!(fanout.event, Event::Message(_))) {
                 self.hear(ctx, fanout, joined);
             }
             let Some(after_all) = unread.filter(|_| counts(&fanout.event, &user)) else { continue };
@@ -367,6 +379,11 @@ impl Handler<Control> for Session {
             Control::Leave(conversation) => {
                 self.remove(conversation);
                 self.unread.forget(conversation);
+            }
+            Control::Renamed(person) => {
+                if let State::Arriving(caller) | State::Live(caller) | State::Draining(caller) = &mut self.state {
+                    caller.person = person;
+                }
             }
             Control::Close(error) => self.close(ctx, Bye::of(&error, false)),
             Control::Drain { retry_after_ms } => return self.drain(ctx, retry_after_ms),

@@ -4,7 +4,7 @@
 
 use std::sync::OnceLock;
 
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// Upper bounds of durations, in seconds.
@@ -36,17 +36,20 @@ fn describe() {
     describe_gauge!("haggle_connections", "Sockets that are open");
     describe_gauge!("haggle_rooms", "Rooms that are awake");
     describe_gauge!("haggle_writer_queue_depth", "Messages and cursors that wait for the transaction under way");
-    describe_counter!("haggle_frames_in_total", "Frames from clients");
-    describe_counter!("haggle_messages_in_total", "Messages committed");
-    describe_counter!("haggle_messages_out_total", "Messages delivered to sockets");
-    describe_counter!(
-        "haggle_gaps_filled_total",
-        "Sockets that read from the database what they had missed while live"
-    );
-    describe_counter!("haggle_rate_limited_total", "Requests refused for coming too fast");
-    describe_counter!("haggle_slow_readers_total", "Sockets cut off for taking too little");
-    describe_counter!("haggle_sessions_overrun_total", "Sockets that could not keep up with their room");
-    describe_counter!("haggle_writer_refused_total", "Messages refused because too many waited");
+    for (name, meaning) in [
+        ("haggle_frames_in_total", "Frames from clients"),
+        ("haggle_messages_in_total", "Messages committed"),
+        ("haggle_messages_out_total", "Messages delivered to sockets"),
+        ("haggle_gaps_filled_total", "Sockets that read from the database what they had missed while live"),
+        ("haggle_rate_limited_total", "Requests refused for coming too fast"),
+        ("haggle_slow_readers_total", "Sockets cut off for taking too little"),
+        ("haggle_sessions_overrun_total", "Sockets that could not keep up with their room"),
+        ("haggle_writer_refused_total", "Messages refused because too many waited"),
+    ] {
+        describe_counter!(name, meaning);
+        // There from the start, so that an alert has something to start from.
+        counter!(name).absolute(0);
+    }
     describe_histogram!("haggle_commit_batch_size", "Messages and cursors a transaction");
     describe_histogram!("haggle_commit_seconds", Unit::Seconds, "Time a transaction takes");
     describe_histogram!("haggle_command_seconds", Unit::Seconds, "Time from a command to its answer");

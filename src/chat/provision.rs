@@ -15,6 +15,7 @@ use crate::actor::{Control, PersonChanged, Reseat};
 use crate::error::ChatError;
 use crate::protocol::command::{Provision, PutConversation, PutSubject, PutUser};
 use crate::protocol::{Conversation, ConversationId, ConversationRef, Person, UserId};
+use crate::store::SubjectRow;
 
 /// How long live sockets and rooms may take to go by what was provisioned.
 const APPLY_WITHIN: Duration = Duration::from_secs(5);
@@ -31,9 +32,9 @@ pub enum Provisioned {
         /// They did not exist before.
         created: bool,
     },
-    /// The subject as it was given.
+    /// The subject as it is now.
     Subject {
-        /// What was given.
+        /// All that is known of it.
         subject: PutSubject,
         /// It did not exist before.
         created: bool,
@@ -58,8 +59,9 @@ impl Chat {
         match call {
             Provision::User(user) => self.put_user(user).await,
             Provision::Subject(subject) => {
-                let (_, created) = self.0.store.put_subject(&subject).await?;
-                Ok(Provisioned::Subject { subject, created })
+                let (row, created) = self.0.store.put_subject(&subject).await?;
+                let SubjectRow { kind, id, title, owner, url, image_url } = row;
+                Ok(Provisioned::Subject { subject: PutSubject { kind, id, title, owner, url, image_url }, created })
             }
             Provision::Conversation(conversation) => self.put_conversation(conversation).await,
             Provision::RemoveParticipant(key, user) => self.remove_participant(key, user).await,
@@ -67,9 +69,12 @@ impl Chat {
     }
 
     async fn put_user(&self, user: PutUser) -> Result<Provisioned, ChatError> {
+        let before = self.0.store.user(&user.id).await?;
         let (known, created) = self.0.store.put_user(&user).await?;
-        if !created {
+        // Only a change is told: shops put their users at every login.
+        if before.is_some_and(|before| before.person != known.person) {
             self.0.directory.tell_all(&PersonChanged(known.person.clone()));
+            self.control(&user.id, &Control::Renamed(known.person.clone())).await;
         }
         if !known.active {
             let error = ChatError::forbidden("this user is suspended");

@@ -1,14 +1,13 @@
 //! Where values come from: flags over environment over files. Gathers them by key with their origin and refuses what
 //! the table does not know. What a value means is for `parse`.
 
-use std::{
-    collections::BTreeMap,
-    ffi::OsStr,
-    fs, io,
-    path::{Path, PathBuf},
-};
+mod files;
 
-use config::{Config, FileFormat, Map, Source, Value, ValueKind};
+use std::{collections::BTreeMap, path::Path};
+
+use config::{Config, Map, Source, Value, ValueKind};
+
+use files::{from_files, read_secret, toml_files};
 
 use super::table::{self, PREFIX, SETTINGS, Setting};
 
@@ -17,9 +16,6 @@ const NOT_SETTINGS: &[&str] = &["HAGGLE_BIN"];
 
 /// The second name of `HAGGLE_DATABASE_URL`, which many platforms set by themselves.
 const SECOND_NAME: (&str, &str) = ("DATABASE_URL", "database_url");
-
-/// The bytes that a secret's file may have; far more than any secret, far less than a mistake such as a disk image.
-const MAX_SECRET_FILE_BYTES: u64 = 65_536;
 
 /// The largest share of a name, in percent, that may be misspelled for another to be offered instead.
 const MAX_MISSPELLED_PERCENT: usize = 40;
@@ -158,69 +154,6 @@ fn from_env(env: impl Iterator<Item = (String, String)>, problems: &mut Vec<Stri
     (second, layer)
 }
 
-fn toml_files(dir: &Path, problems: &mut Vec<String>) -> Vec<PathBuf> {
-    let listed = fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-    let mut files: Vec<_> = match listed {
-        Ok(entries) => entries.into_iter().map(|entry| entry.path()).collect(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => {
-            problems.push(format!("{}: cannot be listed: {error}", dir.display()));
-            Vec::new()
-        }
-    };
-    files.retain(|file| file.extension() == Some(OsStr::new("toml")));
-    files.sort();
-    files
-}
-
-fn from_files(files: &[PathBuf], wanted: impl Fn(&str) -> bool, problems: &mut Vec<String>) -> Vec<Layer> {
-    files
-        .iter()
-        .filter(|file| file.file_stem().and_then(OsStr::to_str).is_none_or(&wanted))
-        .map(|file| from_file(file, problems))
-        .collect()
-}
-
-fn from_file(file: &Path, problems: &mut Vec<String>) -> Layer {
-    let mut layer = Layer::default();
-    let read = fs::read_to_string(file).map_err(|error| error.to_string());
-    let parsed = read.and_then(|text| {
-        let source = config::File::from_str(&text, FileFormat::Toml);
-        source.collect().map_err(|error| error.to_string())
-    });
-    let mut values: Vec<_> = match parsed {
-        Ok(values) => values.into_iter().collect(),
-        Err(error) => {
-            problems.push(format!("{}: {}", file.display(), error.trim_end()));
-            return layer;
-        }
-    };
-    values.sort_by(|(one, _), (other, _)| one.cmp(other));
-    for (key, value) in values {
-        let origin = format!("`{key}` in {}", file.display());
-        if !is_known(&key) {
-            problems.push(unknown(&origin, nearest(&key).map(|key| format!("`{key}`"))));
-        } else if let Some(text) = flat(value) {
-            layer.set(&key, text, origin, problems);
-        } else {
-            problems.push(format!("{origin}: a value is text, a number, true or false, or a list of texts"));
-        }
-    }
-    layer
-}
-
-/// A TOML value as the text that a variable would hold; a list's parts come with commas between them.
-fn flat(value: Value) -> Option<String> {
-    match value.kind {
-        ValueKind::Array(parts) => {
-            let parts: Option<Vec<_>> = parts.into_iter().map(flat).collect();
-            Some(parts?.join(","))
-        }
-        ValueKind::Table(_) | ValueKind::Nil => None,
-        _ => value.into_string().ok(),
-    }
-}
-
 fn merge<'a>(layers: impl Iterator<Item = &'a Layer>, mut problems: Vec<String>) -> Gathered {
     let builder = layers.fold(Config::builder(), |builder, layer| builder.add_source(layer.clone()));
     let merged = builder.build().and_then(|config| config.collect());
@@ -244,29 +177,6 @@ fn given(value: &Value) -> Option<Given> {
     let origin = value.origin().unwrap_or_default().to_owned();
     let text = value.clone().into_string().ok()?;
     (value.kind != ValueKind::Nil).then_some(Given { text, origin })
-}
-
-/// The secret in the file that was named. The line end that editors and `echo` leave is not part of it.
-fn read_secret(named: &Given, problems: &mut Vec<String>) -> Option<Given> {
-    let read = fs::metadata(&named.text).and_then(|metadata| {
-        if metadata.len() > MAX_SECRET_FILE_BYTES {
-            return Err(io::Error::other(format!(
-                "it is larger than {MAX_SECRET_FILE_BYTES} bytes, so it cannot be the right file"
-            )));
-        }
-        fs::read_to_string(&named.text)
-    });
-    let text = read.map(|text| text.trim_end_matches(['\r', '\n']).to_owned());
-    let wrong = match text {
-        Ok(text) if !text.trim().is_empty() => {
-            let origin = format!("{} ({})", named.origin, named.text);
-            return Some(Given { text, origin });
-        }
-        Ok(_) => "is empty".to_owned(),
-        Err(error) => format!("cannot be read: {error}"),
-    };
-    problems.push(format!("{}: the file {} {wrong}", named.origin, named.text));
-    None
 }
 
 fn is_known(key: &str) -> bool {

@@ -158,13 +158,13 @@ pub static SETTINGS: &[Setting] = &[
         "commands_per_second",
         Whole { min: 1, max: 1_000_000 },
         "100",
-        "commands of any kind that a user may give in a second, in the long run",
+        "commands other than messages that a user may give in a second, in the long run",
     ),
     plain(
         "commands_burst",
         Whole { min: 1, max: 1_000_000 },
         "400",
-        "commands of any kind that a user may give at once",
+        "commands other than messages that a user may give at once",
     ),
     plain(
         "connections_per_address",

@@ -13,6 +13,8 @@ pub enum Reply {
     Done,
     /// To `Join`.
     Joined(Joined),
+    /// To `Leave`: which conversation is heard no longer.
+    Left(ConversationId),
     /// To `Send`: the message as the database holds it.
     Sent {
         /// The stored message.
@@ -51,8 +53,19 @@ pub struct Joined {
     pub conversation: ConversationId,
     /// The newest place when the caller began to hear.
     pub last_seq: Seq,
-    /// Everyone in it.
-    pub participants: Vec<Participant>,
+    /// Everyone in it, with how far they are.
+    pub participants: Vec<Listed>,
+}
+
+/// A participant in the answer to `Join`, with how far they have received and read: the marks that a client shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Who.
+    pub participant: Participant,
+    /// All up to and with this place is received.
+    pub received: Seq,
+    /// All up to and with this place is read.
+    pub read: Seq,
 }
 
 /// To `Read` and `Received`.

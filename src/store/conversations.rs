@@ -86,6 +86,8 @@ const UNREAD: &str = concat!(
     "WHERE p.user_id = $1 ORDER BY c.id"
 );
 
+pub(super) const LISTS: [&str; 2] = [LIST, UNREAD];
+
 #[derive(Debug, FromQueryResult)]
 struct ConversationRow {
     c_id: i64,

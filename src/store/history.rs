@@ -26,6 +26,7 @@ const AFTER: &str = concat!(
     " FROM message AS m LEFT JOIN app_user AS u ON u.id = m.sender_id ",
     "WHERE m.conversation_id = $1 AND m.seq > $2 AND m.seq <= $3 ORDER BY m.seq LIMIT $4"
 );
+pub(super) const PAGES: [&str; 2] = [BEFORE, AFTER];
 const SEAT_BY_ID: &str =
     "SELECT p.conversation_id FROM participant AS p WHERE p.conversation_id = $1 AND p.user_id = $2";
 const SEAT_BY_KEY: &str = "SELECT p.conversation_id FROM conversation AS c JOIN participant AS p \

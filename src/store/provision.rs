@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use entity::subject;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, Value};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, Value};
+use serde_json::json;
 
 use super::Store;
 use super::failure::Failure;
@@ -64,34 +65,27 @@ const CREATE_BY_KEY: &str = create!("key");
 const CREATE_BY_PAIR: &str = create!("pair_key");
 const UPDATE: &str = "UPDATE conversation SET kind = COALESCE($2, kind), title = COALESCE($3, title), \
      subject_kind = COALESCE($4, subject_kind), subject_id = COALESCE($5, subject_id) WHERE key = $1 RETURNING id";
+/// The conversation of two people alone on a subject (`$3`, `$4`), or on none: one that they opened, or that the shop made for them.
+const FIND_TOGETHER: &str = "SELECT c.id FROM participant AS p \
+     JOIN participant AS q ON q.conversation_id = p.conversation_id AND q.user_id = $2 \
+     JOIN conversation AS c ON c.id = p.conversation_id \
+     WHERE p.user_id = $1 AND c.participant_count = 2 \
+     AND c.subject_kind IS NOT DISTINCT FROM $3 AND c.subject_id IS NOT DISTINCT FROM $4 ORDER BY c.id LIMIT 1";
 const FIND_PAIR: &str = "SELECT id FROM conversation WHERE pair_key = $1";
+/// `$1` the conversation, `$2` the time, then who and with what role: two arrays, or one of pairs on SQLite.
 macro_rules! seats {
     ($people:literal) => {
         concat!(
             "INSERT INTO participant (conversation_id, user_id, role, received_seq, read_seq, joined_at_ms) ",
-            "SELECT c.id, i.id, i.role, c.last_seq, c.last_seq, $4 FROM conversation AS c, ",
+            "SELECT c.id, i.id, i.role, c.last_seq, c.last_seq, $2 FROM conversation AS c, ",
             $people,
-            " WHERE c.id = $1 ON CONFLICT (conversation_id, user_id) DO NOTHING"
+            " WHERE c.id = $1 ON CONFLICT (conversation_id, user_id) DO UPDATE SET role = excluded.role ",
+            "WHERE excluded.role <> '' AND participant.role <> excluded.role"
         )
     };
 }
-const SEATS: &str = seats!("unnest($2::text[], $3::text[]) AS i (id, role)");
-const SEATS_SQLITE: &str = seats!(
-    "(SELECT u.value AS id, r.value AS role FROM json_each($2) AS u JOIN json_each($3) AS r ON r.key = u.key) AS i"
-);
-macro_rules! roles {
-    ($people:literal) => {
-        concat!(
-            "UPDATE participant SET role = i.role FROM ",
-            $people,
-            " WHERE participant.conversation_id = $1 AND participant.user_id = i.id AND participant.role <> i.role AND i.role <> ''"
-        )
-    };
-}
-const ROLES: &str = roles!("unnest($2::text[], $3::text[]) AS i (id, role)");
-const ROLES_SQLITE: &str = roles!(
-    "(SELECT u.value AS id, r.value AS role FROM json_each($2) AS u JOIN json_each($3) AS r ON r.key = u.key) AS i"
-);
+const SEATS: &str = seats!("unnest($3::text[], $4::text[]) AS i (id, role)");
+const SEATS_SQLITE: &str = seats!("(SELECT value ->> 0 AS id, value ->> 1 AS role FROM json_each($3)) AS i");
 const COUNT: &str = "UPDATE conversation SET participant_count = \
      (SELECT count(*) FROM participant WHERE conversation_id = $1) WHERE id = $1 RETURNING participant_count";
 const LOCK_BY_ID: &str = "UPDATE conversation SET pair_key = NULL WHERE id = $1 RETURNING id";
@@ -197,10 +191,12 @@ impl Store {
         }
         let pair = pair_key(&people, open.subject.as_ref());
         self.call(async {
-            if let Some(pair) = &pair
-                && let Some(row) = self.db().query_one_raw(self.statement(FIND_PAIR, [pair.as_str().into()])).await?
-            {
-                return Ok((ConversationId(row.try_get_by_index(0)?), false));
+            if let (2, Some(first), Some(last)) = (people.len(), people.keys().next(), people.keys().next_back()) {
+                let (kind, id) = open.subject.as_ref().map(|(kind, id)| (&**kind, &**id)).unzip();
+                let values = [first.as_str().into(), last.as_str().into(), kind.into(), id.into()];
+                if let Some(row) = self.db().query_one_raw(self.statement(FIND_TOGETHER, values)).await? {
+                    return Ok((ConversationId(row.try_get_by_index(0)?), false));
+                }
             }
             let writing = self.inner.begin().await?;
             let db = &writing.transaction;
@@ -278,10 +274,8 @@ impl Store {
         id: ConversationId,
         people: &BTreeMap<&UserId, Option<&str>>,
     ) -> Result<(), Failure> {
-        let backend = self.inner.backend;
-        let users = texts(backend, people.keys().map(|user| user.as_str()));
-        let roles = texts(backend, people.values().map(|role| role.unwrap_or(UNCHANGED)));
-        let values = [id.0.into(), users.clone(), roles.clone(), Timestamp::now().0.into()];
+        let lists = self.lists(people);
+        let values = [id.0.into(), Timestamp::now().0.into()].into_iter().chain(lists);
         let added = db.execute_raw(self.statement(self.sql(SEATS, SEATS_SQLITE), values)).await?;
         if added.rows_affected() > 0 {
             let counted = db.query_one_raw(self.statement(COUNT, [id.0.into()])).await?;
@@ -292,8 +286,16 @@ impl Store {
                 );
             }
         }
-        db.execute_raw(self.statement(self.sql(ROLES, ROLES_SQLITE), [id.0.into(), users, roles])).await?;
         Ok(())
+    }
+
+    fn lists(&self, people: &BTreeMap<&UserId, Option<&str>>) -> Vec<Value> {
+        let roles = people.values().map(|role| role.unwrap_or(UNCHANGED));
+        let users = people.keys().map(|user| user.as_str());
+        if self.inner.backend == DbBackend::Sqlite {
+            return vec![json!(users.zip(roles).collect::<Vec<_>>()).to_string().into()];
+        }
+        vec![texts(DbBackend::Postgres, users), texts(DbBackend::Postgres, roles)]
     }
 }
 
@@ -309,7 +311,7 @@ fn pair_key(people: &BTreeMap<&UserId, Option<&str>>, subject: Option<&(Arc<str>
     }
     let subject = subject.iter().flat_map(|(kind, id)| [&**kind, &**id]);
     let parts: Vec<&str> = people.keys().map(|user| user.as_str()).chain(subject).collect();
-    Some(serde_json::Value::from(parts).to_string())
+    Some(json!(parts).to_string())
 }
 
 fn subject_row(row: subject::Model) -> SubjectRow {

@@ -52,7 +52,7 @@ struct SeatRow {
 }
 
 /// One statement, so that the newest place and the cursors are of the same moment.
-const ROOM: &str = concat!(
+pub(super) const ROOM: &str = concat!(
     "SELECT c.last_seq, p.role AS seat_role, p.received_seq, p.read_seq, ",
     person_columns!(),
     ", (SELECT count(*) FROM message AS o WHERE o.conversation_id = p.conversation_id AND o.sender_id = p.user_id ",

@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 
 use entity::app_user;
-use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, Value};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, Value};
+use serde_json::json;
 
 use super::Store;
 use super::failure::Failure;
@@ -56,8 +57,8 @@ const PUT: &str = concat!(
 );
 const SEEN: &str = "UPDATE app_user SET last_seen_at_ms = s.at_ms FROM unnest($1::text[], $2::bigint[]) AS s (id, at_ms) \
      WHERE app_user.id = s.id AND (last_seen_at_ms IS NULL OR last_seen_at_ms < s.at_ms)";
-const SEEN_SQLITE: &str = "UPDATE app_user SET last_seen_at_ms = s.at_ms FROM (SELECT i.value AS id, a.value AS at_ms \
-     FROM json_each($1) AS i JOIN json_each($2) AS a ON a.key = i.key) AS s \
+const SEEN_SQLITE: &str = "UPDATE app_user SET last_seen_at_ms = s.at_ms \
+     FROM (SELECT value ->> 0 AS id, value ->> 1 AS at_ms FROM json_each($1)) AS s \
      WHERE app_user.id = s.id AND (last_seen_at_ms IS NULL OR last_seen_at_ms < s.at_ms)";
 const KNOWS: &str = "SELECT EXISTS (SELECT 1 FROM participant AS a JOIN participant AS b \
      ON b.conversation_id = a.conversation_id WHERE a.user_id = $1 AND b.user_id = $2) AS known";
@@ -165,11 +166,14 @@ impl Store {
             *noted = (*noted).max(*at);
         }
         self.call(async {
-            let backend = self.inner.backend;
-            let users = texts(backend, newest.keys().map(|user| user.as_str()));
-            let times = numbers(backend, newest.values().map(|at| at.0));
+            let users = newest.keys().map(|user| user.as_str());
+            let times = newest.values().map(|at| at.0);
+            let lists = match self.inner.backend {
+                DbBackend::Sqlite => vec![json!(users.zip(times).collect::<Vec<_>>()).to_string().into()],
+                backend => vec![texts(backend, users), numbers(backend, times)],
+            };
             let writing = self.inner.begin().await?;
-            writing.transaction.execute_raw(self.statement(self.sql(SEEN, SEEN_SQLITE), [users, times])).await?;
+            writing.transaction.execute_raw(self.statement(self.sql(SEEN, SEEN_SQLITE), lists)).await?;
             Ok(writing.commit().await?)
         })
         .await

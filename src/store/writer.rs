@@ -149,14 +149,8 @@ impl Writer {
             rows.extend(all_rows.into_iter().map(Ok));
             moved.extend(all_moved.into_iter().map(Ok));
         } else {
-            self.halving(first.len(), deadline, &mut rows, async |writer, range| {
-                writer.append(first.get(range).unwrap_or_default()).await
-            })
-            .await;
-            self.halving(merged.moves.len(), deadline, &mut moved, async |writer, range| {
-                writer.advance(merged.moves.get(range).unwrap_or_default()).await
-            })
-            .await;
+            self.halving(&Messages(&first), deadline, &mut rows).await;
+            self.halving(&Cursors(&merged.moves), deadline, &mut moved).await;
         }
         (answers(appends, &first, &repeats, rows), merged.answers(moved))
     }
@@ -179,36 +173,15 @@ impl Writer {
         tokio::time::timeout_at(deadline, work).await.ok()?.ok()
     }
 
-    async fn append(&mut self, appends: &[&Append]) -> Result<Vec<Row>, Problem> {
-        let store = Arc::clone(&self.store);
-        match &mut self.link {
-            Link::Postgres(_) => postgres::append(self.postgres().await?, appends).await.map_err(Problem::from),
-            Link::Sqlite(_) => Ok(sqlite::write(&store, &self.sqlite().await?, appends, &[]).await?.0),
-        }
-    }
-
-    async fn advance(&mut self, moves: &[CursorMove]) -> Result<Vec<Moved>, Problem> {
-        let store = Arc::clone(&self.store);
-        match &mut self.link {
-            Link::Postgres(_) => postgres::advance(self.postgres().await?, moves).await.map_err(Problem::from),
-            Link::Sqlite(_) => Ok(sqlite::write(&store, &self.sqlite().await?, &[], moves).await?.1),
-        }
-    }
-
     /// Does all rows at once; where that fails for a row's sake, each half, in order, down to one row.
-    async fn halving<T>(
-        &mut self,
-        rows: usize,
-        deadline: Instant,
-        done: &mut Vec<Result<T, ChatError>>,
-        mut attempt: impl AsyncFnMut(&mut Self, Range<usize>) -> Result<Vec<T>, Problem>,
-    ) {
+    async fn halving<B: Batch>(&mut self, batch: &B, deadline: Instant, done: &mut Vec<Result<B::Done, ChatError>>) {
+        let rows = batch.rows();
         let mut todo = vec![(0..rows, RACES_MAX)];
         while let Some((range, races)) = todo.pop() {
             if range.is_empty() {
                 continue;
             }
-            let problem = match tokio::time::timeout_at(deadline, attempt(self, range.clone())).await {
+            let problem = match tokio::time::timeout_at(deadline, batch.attempt(self, range.clone())).await {
                 Ok(Ok(all)) => {
                     self.store.seen_up();
                     done.extend(all.into_iter().map(Ok));
@@ -280,6 +253,50 @@ impl Writer {
             Link::Postgres(link) => drop(link.take()),
             Link::Sqlite(link) => drop(link.take()),
         }
+    }
+}
+
+/// Rows of one kind, to be written at once or in parts.
+trait Batch {
+    type Done;
+    fn rows(&self) -> usize;
+    async fn attempt(&self, writer: &mut Writer, part: Range<usize>) -> Result<Vec<Self::Done>, Problem>;
+}
+
+struct Messages<'a>(&'a [&'a Append]);
+struct Cursors<'a>(&'a [CursorMove]);
+
+impl Batch for Messages<'_> {
+    type Done = Row;
+
+    fn rows(&self) -> usize {
+        self.0.len()
+    }
+
+    async fn attempt(&self, writer: &mut Writer, part: Range<usize>) -> Result<Vec<Row>, Problem> {
+        let rows = self.0.get(part).unwrap_or_default();
+        if let Link::Postgres(_) = writer.link {
+            return Ok(postgres::append(writer.postgres().await?, rows).await?);
+        }
+        let db = writer.sqlite().await?;
+        Ok(sqlite::write(&writer.store, &db, rows, &[]).await?.0)
+    }
+}
+
+impl Batch for Cursors<'_> {
+    type Done = Moved;
+
+    fn rows(&self) -> usize {
+        self.0.len()
+    }
+
+    async fn attempt(&self, writer: &mut Writer, part: Range<usize>) -> Result<Vec<Moved>, Problem> {
+        let rows = self.0.get(part).unwrap_or_default();
+        if let Link::Postgres(_) = writer.link {
+            return Ok(postgres::advance(writer.postgres().await?, rows).await?);
+        }
+        let db = writer.sqlite().await?;
+        Ok(sqlite::write(&writer.store, &db, &[], rows).await?.1)
     }
 }
 

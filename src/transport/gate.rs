@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use actix_web::HttpRequest;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 
@@ -80,6 +81,26 @@ impl Gate {
     }
 }
 
+/// Whose connection it is: the peer's address, or what a proxy on this machine or its private network says it is
+/// (`X-Forwarded-For`, the last entry, which the proxy itself wrote). From anywhere else the header counts for nothing.
+#[must_use]
+pub fn address(request: &HttpRequest) -> Option<IpAddr> {
+    let peer = request.peer_addr()?.ip().to_canonical();
+    if !is_private(peer) {
+        return Some(peer);
+    }
+    let forwarded = request.headers().get_all("x-forwarded-for").last();
+    let last = forwarded.and_then(|header| header.to_str().ok()).and_then(|header| header.rsplit(',').next());
+    Some(last.and_then(|address| address.trim().parse().ok()).unwrap_or(peer))
+}
+
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_loopback() || address.is_private(),
+        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),
+    }
+}
+
 impl Drop for Passage {
     fn drop(&mut self) {
         self.gate.open.fetch_sub(1, Ordering::Relaxed);
@@ -97,6 +118,19 @@ impl Drop for Passage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_proxy_nearby_is_believed_and_a_stranger_is_not() {
+        let from = |peer: &str, forwarded: &str| {
+            let request = actix_web::test::TestRequest::default().insert_header(("x-forwarded-for", forwarded));
+            let peer = std::net::SocketAddr::new(peer.parse().unwrap(), 5_000);
+            address(&request.peer_addr(peer).to_http_request()).unwrap().to_string()
+        };
+        assert_eq!(from("127.0.0.1", "203.0.113.9"), "203.0.113.9");
+        assert_eq!(from("10.0.0.2", "198.51.100.1, 203.0.113.9"), "203.0.113.9", "only what the proxy itself wrote");
+        assert_eq!(from("203.0.113.7", "198.51.100.1"), "203.0.113.7");
+        assert_eq!(from("127.0.0.1", "garbage"), "127.0.0.1");
+    }
 
     #[test]
     fn one_address_cannot_take_every_place_and_gives_back_what_it_leaves() {

@@ -23,13 +23,13 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 #[derive(RustEmbed)]
 #[folder = "web"]
 #[include = "*.html"]
-#[include = "js/*.js"]
+#[include = "js/**/*.js"]
 #[include = "css/*.css"]
 struct Files;
 
 /// Mounts the pages.
 pub fn configure(config: &mut web::ServiceConfig) {
-    config.service(index).service(asset);
+    config.service(index).service(docs).service(asset);
 }
 
 /// In development the demo, in production that Haggle runs.
@@ -44,8 +44,14 @@ async fn index(request: HttpRequest, shared: web::Data<Shared>) -> Result<HttpRe
     serve(&request, "index.html")
 }
 
+/// The description of the REST API, to read and to try.
+#[get("/docs")]
+async fn docs(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    serve(&request, "docs.html")
+}
+
 /// A script or a style.
-#[get("/{folder:js|css}/{name}")]
+#[get("/{folder:js|css}/{name:.+}")]
 async fn asset(request: HttpRequest, path: web::Path<(String, String)>) -> Result<HttpResponse, Problem> {
     serve(&request, &format!("{}/{}", path.0, path.1))
 }

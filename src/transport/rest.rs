@@ -110,6 +110,10 @@ impl<T: DeserializeOwned + 'static, const MAX: usize> FromRequest for Json<T, MA
                 Err(_) => return Err(ChatError::TooLarge(format!("the body has at most {MAX} bytes").into()).into()),
             };
             let text = std::str::from_utf8(&bytes).map_err(|_| ChatError::invalid("the body is not UTF-8"))?;
+            // An array could stand for the fields in their order; nobody means that.
+            if !text.trim_ascii_start().starts_with('{') {
+                return Err(ChatError::invalid("the body must be a JSON object").into());
+            }
             let value = serde_json::from_str(text).map_err(|error| unreadable(&error))?;
             Ok(Self(value))
         })

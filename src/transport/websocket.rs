@@ -17,6 +17,7 @@ use self::guard::{Guard, Tally};
 use self::pump::Pump;
 use super::Shared;
 use super::credentials::{self, SUBPROTOCOL};
+use super::gate;
 use super::origin::Verdict;
 use super::rest::problem::Problem;
 use crate::actor::outbox::Outbox;
@@ -45,7 +46,7 @@ pub async fn connect(
         .or_else(|| credentials::subprotocol(&request))
         .or_else(|| credentials::cookie(&request, origin, false));
     let claims = token.map(|token| shared.tokens.verify(&token)).transpose()?;
-    let passage = shared.gate.enter(request.peer_addr().map(|address| address.ip()))?;
+    let passage = shared.gate.enter(gate::address(&request))?;
     let outbox = Arc::new(Outbox::new(shared.session_buffer_bytes));
     let codec = Vocabulary::Native.codec();
     let tally = Rc::new(Tally::default());

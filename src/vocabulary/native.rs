@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytestring::ByteString;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use self::wire::ConversationName;
@@ -61,6 +62,11 @@ impl Codec for Native {
     }
 
     fn decode(&self, frame: &str) -> Request {
+        // An array could stand for the fields in their order; nobody means that.
+        if !frame.trim_ascii_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(frame).is_ok() {
+            let error = ChatError::invalid("a frame is a JSON object");
+            return Request { tag: Tag::default(), incoming: Err(error) };
+        }
         match serde_json::from_str::<Frame<'_>>(frame) {
             Ok(frame) => Request { tag: Tag { id: frame.id }, incoming: incoming(frame) },
             Err(error) => {

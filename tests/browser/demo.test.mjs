@@ -1,7 +1,7 @@
 // The first minute in a real browser: what a person sees on development's page. HAGGLE_BIN names the server.
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, afterEach, test } from 'node:test';
-import { launch, Pane, shoot, until } from './page.mjs';
+import { launch, Pane, PATIENCE_MS, shoot, until } from './page.mjs';
 import { Server } from './server.mjs';
 
 const CSP_NEEDS = ["default-src 'none'", "script-src 'self'", "style-src 'self'"];
@@ -20,6 +20,7 @@ after(() => browser?.close());
 beforeEach(async () => {
   server = await Server.start(process.env.HAGGLE_BIN);
   page = await browser.newPage({ viewport: { width: 1280, height: 860 } });
+  page.setDefaultTimeout(PATIENCE_MS);
   watch(page);
   alice = new Pane(page, 'demo-customer');
   bob = new Pane(page, 'demo-agent');
@@ -188,19 +189,31 @@ function claims(token) {
   return JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
 }
 
-test('a reload keeps the history, its order and its marks', async () => {
+test('a reload keeps the history and its order', async () => {
+  await converse();
+  await page.reload();
+  await live();
+  for (const pane of [alice, bob]) assert.deepEqual(await pane.bodies(), ['one', 'two', 'three']);
+});
+
+test('a reload keeps the marks', async () => {
+  await converse();
+  await bob.text.focus();
+  await until(() => alice.mark('three'), 'read');
+  await page.reload();
+  await live();
+  for (const text of ['one', 'three']) await until(() => alice.mark(text), 'read');
+  await until(() => bob.mark('two'), 'read');
+});
+
+async function converse() {
   await alice.say('one');
   await until(() => bob.bodies(), ['one']);
   await bob.say('two');
   await until(() => alice.bodies(), ['one', 'two']);
   await alice.say('three');
-  await bob.text.focus();
-  await until(() => alice.mark('three'), 'read');
-  await page.reload();
-  await live();
-  for (const pane of [alice, bob]) assert.deepEqual(await pane.bodies(), ['one', 'two', 'three']);
-  await until(() => alice.mark('three'), 'read');
-});
+  await until(() => bob.bodies(), ['one', 'two', 'three']);
+}
 
 test('long history loads on the way up, without a jump', async () => {
   for (let line = 1; line <= 120; line += 1) await api('demo-agent', `line ${line}`);

@@ -1,9 +1,10 @@
 // The browser, and the demo page as a person sees it.
+import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { chromium } from 'playwright-core';
 
-const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
+const BROWSERS = ['chromium', 'chromium-browser', 'google-chrome'];
 const ARGS = [
   '--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync',
@@ -12,7 +13,14 @@ const ARGS = [
 export const PATIENCE_MS = 15_000;
 
 export function launch() {
-  return chromium.launch({ executablePath: CHROMIUM, args: ARGS });
+  return chromium.launch({ executablePath: installed(), args: ARGS });
+}
+
+function installed() {
+  const folders = (process.env.PATH ?? '').split(delimiter);
+  const found = BROWSERS.flatMap((name) => folders.map((folder) => join(folder, name))).find((path) => existsSync(path));
+  if (!found) throw new Error(`No browser: install one of ${BROWSERS.join(', ')}.`);
+  return found;
 }
 
 /** Saves a picture where `HAGGLE_SCREENSHOTS` names a folder. */

@@ -120,6 +120,13 @@ impl Socket {
         id
     }
 
+    /// Asks for something of a server that may be gone; `maybe_answer` tells what came of it.
+    pub async fn try_begin(&mut self, kind: &str, fields: Value) -> i64 {
+        let (id, frame) = self.frame(kind, fields);
+        self.try_raw(Message::text(frame)).await;
+        id
+    }
+
     /// Writes a frame without sending it off, so that many go out at once.
     pub async fn feed(&mut self, kind: &str, fields: Value) -> i64 {
         let (id, frame) = self.frame(kind, fields);
@@ -152,6 +159,11 @@ impl Socket {
     /// Waits for the answer to one request.
     pub async fn answer(&mut self, id: i64) -> Reply {
         self.maybe_answer(id).await.unwrap_or_else(|| panic!("closed ({:?}) before answer {id}", self.closed))
+    }
+
+    /// Whether the answer to a request has been read already.
+    pub fn has_answer(&self, id: i64) -> bool {
+        self.replies.iter().any(|reply| reply["id"] == id)
     }
 
     /// Waits for the answer to one request; `None` where the connection ended without one.
@@ -220,9 +232,9 @@ impl Socket {
         self.events.drain(..).collect()
     }
 
-    /// What has come and was not asked for.
-    pub fn collected(&self) -> &VecDeque<Value> {
-        &self.events
+    /// Whether an event of a type has been read already.
+    pub fn has_event(&self, kind: &str) -> bool {
+        self.events.iter().any(|event| event["type"] == kind)
     }
 
     /// Reads on until the connection ends, and tells how.

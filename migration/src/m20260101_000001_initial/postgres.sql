@@ -59,11 +59,13 @@ CREATE TABLE message (
     client_id text COLLATE "C",
     body text NOT NULL,
     kind text NOT NULL,
-    created_at_ms bigint NOT NULL,
-    CONSTRAINT message_seq UNIQUE (conversation_id, seq)
+    created_at_ms bigint NOT NULL
 );
-CREATE UNIQUE INDEX message_client ON message (conversation_id, sender_id, client_id) WHERE client_id IS NOT NULL;
+-- The order of these three matters: while the table is empty its indexes cost the same, and the planner then takes the
+-- newest. Looking a place or a client id up by message_sender would read all that was ever said there.
 CREATE INDEX message_sender ON message (conversation_id, sender_id, seq);
+ALTER TABLE message ADD CONSTRAINT message_seq UNIQUE (conversation_id, seq);
+CREATE UNIQUE INDEX message_client ON message (conversation_id, sender_id, client_id) WHERE client_id IS NOT NULL;
 
 -- What is never allowed; the trigger's argument says why.
 CREATE FUNCTION haggle_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -98,12 +100,14 @@ END $$;
 CREATE TRIGGER message_inserted AFTER INSERT ON message REFERENCING NEW TABLE AS inserted
     FOR EACH STATEMENT EXECUTE FUNCTION haggle_message_inserted();
 
--- After a statement that sets last_seq: it is the place of the newest message, whoever set it.
+-- After a statement that changes conversations: the message at last_seq exists. That none lies past it holds already:
+-- messages end at last_seq when they are inserted, and it never falls.
 CREATE FUNCTION haggle_conversation_updated() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF EXISTS (
         SELECT FROM updated AS c
-        WHERE c.last_seq <> COALESCE((SELECT max(m.seq) FROM message AS m WHERE m.conversation_id = c.id), 0)
+        WHERE c.last_seq > 0
+          AND (SELECT m.seq FROM message AS m WHERE m.conversation_id = c.id AND m.seq = c.last_seq) IS NULL
     ) THEN
         RAISE EXCEPTION 'haggle: last_seq must be the place of the newest message'
             USING ERRCODE = 'integrity_constraint_violation';

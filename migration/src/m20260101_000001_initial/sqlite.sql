@@ -61,10 +61,14 @@ CREATE TABLE message (
 CREATE UNIQUE INDEX message_client ON message (conversation_id, sender_id, client_id) WHERE client_id IS NOT NULL;
 CREATE INDEX message_sender ON message (conversation_id, sender_id, seq);
 
--- The next place is the only one that can be taken, and taking it moves last_seq: a gap cannot be written.
+-- The next place is the only one that can be taken, and taking it moves last_seq: a gap cannot be written. What exists
+-- is looked for as well, because INSERT OR REPLACE would delete it past every trigger.
 CREATE TRIGGER message_next BEFORE INSERT ON message
 WHEN new.seq IS NOT (SELECT last_seq + 1 FROM conversation WHERE id = new.conversation_id)
-BEGIN SELECT RAISE(ABORT, 'haggle: seq must go on without a gap'); END;
+  OR EXISTS (SELECT 1 FROM message WHERE id = new.id)
+  OR (new.client_id IS NOT NULL AND EXISTS (SELECT 1 FROM message WHERE conversation_id = new.conversation_id
+      AND sender_id = new.sender_id AND client_id = new.client_id))
+BEGIN SELECT RAISE(ABORT, 'haggle: seq must go on without a gap, and a client id is used once'); END;
 
 CREATE TRIGGER message_inserted AFTER INSERT ON message
 BEGIN

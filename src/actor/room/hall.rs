@@ -12,11 +12,11 @@ use actix::prelude::SendError;
 use metrics::counter;
 
 use crate::actor::directory::Directory;
-use crate::actor::persistence::{RoomRow, Seat};
+use crate::actor::persistence::{Appended, Committed, RoomRow, Seat};
 use crate::actor::{Deliver, Listener};
 use crate::protocol::model::Participant;
-use crate::protocol::reply::UnreadIn;
-use crate::protocol::{ConversationId, Person, Seq, SessionId, UserId};
+use crate::protocol::reply::{Listed, UnreadIn};
+use crate::protocol::{ConversationId, Message, Person, Seq, SessionId, UserId};
 use crate::vocabulary::Fanout;
 
 /// Participants that the answer to a join lists at most: with 10,000 of them it would be a megabyte for each who joins.
@@ -54,6 +54,8 @@ pub(super) struct Hall {
     directory: Arc<Directory>,
     /// The newest place that members were told.
     pub(super) last_seq: Seq,
+    /// The newest place that the seats' own counts include.
+    counted: Seq,
     seats: BTreeMap<UserId, Seat>,
     members: HashMap<SessionId, Member>,
     /// How many sessions of each user have joined.
@@ -70,6 +72,7 @@ impl Hall {
             conversation: row.id,
             directory,
             last_seq: row.last_seq,
+            counted: row.last_seq,
             seats,
             members: HashMap::new(),
             listening: HashMap::new(),
@@ -85,6 +88,42 @@ impl Hall {
                 seat = Seat { person: seat.person, role: seat.role, ..known };
             }
             self.seats.insert(seat.person.id.clone(), seat);
+        }
+    }
+
+    /// Keeps the newest place, and the sender's own count where it does not include the message yet.
+    pub(super) fn count(&mut self, message: &Message) {
+        self.last_seq = self.last_seq.max(message.seq);
+        if message.seq != self.counted.next() {
+            return;
+        }
+        self.counted = message.seq;
+        if let Some(seat) = self.seats.get_mut(&message.sender.id).filter(|seat| message.seq > seat.read) {
+            seat.own_after_read += 1;
+        }
+    }
+
+    /// Whether these messages leave a gap after those counted: one between was stored, and its outcome never known.
+    pub(super) fn misses_any(&self, committed: &Committed) -> bool {
+        let stored = committed.appended.iter().filter_map(|(_, outcome)| outcome.as_ref().ok());
+        let mut counted = self.counted;
+        for appended in stored {
+            let (Appended::Stored { seq, .. } | Appended::Repeated { seq, .. }) = appended;
+            if *seq > counted.next() {
+                return true;
+            }
+            counted = counted.max(*seq);
+        }
+        false
+    }
+
+    /// Takes the cursors and counts that the database has now.
+    pub(super) fn recount(&mut self, row: RoomRow) {
+        self.counted = self.counted.max(row.last_seq);
+        for seat in row.people {
+            if let Some(known) = self.seats.get_mut(&seat.person.id) {
+                *known = Seat { person: known.person.clone(), role: Arc::clone(&known.role), ..seat };
+            }
         }
     }
 
@@ -156,15 +195,19 @@ impl Hall {
     }
 
     /// The participants to show, the viewer first, at most [`PARTICIPANTS_LISTED`].
-    pub(super) fn participants(&self, viewer: &UserId) -> Vec<Participant> {
+    pub(super) fn participants(&self, viewer: &UserId) -> Vec<Listed> {
         let own = self.seats.get(viewer).into_iter();
         let others = self.seats.values().filter(|seat| seat.person.id != *viewer);
         let seats = own.chain(others).take(PARTICIPANTS_LISTED);
         seats
-            .map(|seat| Participant {
-                person: seat.person.clone(),
-                role: Arc::clone(&seat.role),
-                online: self.directory.is_online(&seat.person.id),
+            .map(|seat| Listed {
+                participant: Participant {
+                    person: seat.person.clone(),
+                    role: Arc::clone(&seat.role),
+                    online: self.directory.is_online(&seat.person.id),
+                },
+                received: seat.received,
+                read: seat.read,
             })
             .collect()
     }

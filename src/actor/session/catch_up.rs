@@ -19,6 +19,8 @@ use crate::vocabulary::Fanout;
 
 /// How long a session waits for its client to read before it looks again.
 pub(super) const BREATH: Duration = Duration::from_millis(5);
+/// How long it waits at most: whoever takes nothing for long is looked at less often.
+const BREATH_MAX: Duration = Duration::from_millis(250);
 /// How long a session waits before it asks a database again that did not answer.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -117,9 +119,14 @@ impl Session {
             counter!("haggle_gaps_filled_total").increment(1);
             return self.catch_up(ctx, message.conversation);
         }
-        place.told = message.seq;
         // The sender has it as the answer already.
-        if fanout.origin != Some(self.id) {
+        if fanout.origin == Some(self.id) {
+            place.told = message.seq;
+        } else if self.outbox.is_busy() {
+            // More at once than may wait, or a slow client: the rest comes from the database, as fast as it is read.
+            self.catch_up(ctx, message.conversation);
+        } else {
+            place.told = message.seq;
             self.write(ctx, fanout, true);
         }
     }
@@ -148,10 +155,11 @@ impl Session {
                     place.page = None;
                     return;
                 }
-                let (told, head) = (place.told, place.head);
-                return self.read_page(ctx, conversation, told, head);
+                let told = place.told;
+                return self.read_page(ctx, conversation, told);
             };
             place.told = message.seq;
+            place.head = place.head.max(message.seq);
             counter!("haggle_messages_out_total").increment(1);
             if let Some(frame) = self.codec.event(&Event::Message(message), true)
                 && self.outbox.event(frame).is_err()
@@ -159,11 +167,13 @@ impl Session {
                 return self.close_slow(ctx);
             }
         }
-        ctx.run_later(BREATH, move |session, ctx| session.catch_up(ctx, conversation));
+        let breath = (self.outbox.stalled_for() / 8).clamp(BREATH, BREATH_MAX);
+        ctx.run_later(breath, move |session, ctx| session.catch_up(ctx, conversation));
     }
 
-    fn read_page(&mut self, ctx: &mut Context<Self>, conversation: ConversationId, told: Seq, head: Seq) {
-        let reading = self.door.replay(conversation, told, head);
+    fn read_page(&mut self, ctx: &mut Context<Self>, conversation: ConversationId, told: Seq) {
+        let Some(caller) = self.caller() else { return };
+        let reading = self.door.replay(caller.person.id.clone(), conversation, told);
         ctx.spawn(reading.into_actor(self).map(move |messages, session, ctx| {
             let Some(place) = session.joined.get_mut(&conversation) else { return };
             // A join repeated meanwhile has begun anew.
@@ -175,6 +185,8 @@ impl Session {
                     place.page = Some(messages.into());
                     session.catch_up(ctx, conversation);
                 }
+                // Removed in between.
+                Err(ChatError::NotFound(_)) => drop(session.joined.remove(&conversation)),
                 // The database is away, or behind what was told: it cannot be complete, so it is not told as if it were.
                 Ok(_) | Err(_) => {
                     ctx.run_later(RETRY, move |session, ctx| session.catch_up(ctx, conversation));

@@ -10,6 +10,7 @@ use actix::prelude::*;
 use metrics::{counter, gauge};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tracing::{debug, info};
 
 use super::{Session, State};
 use crate::actor::Departed;
@@ -34,6 +35,7 @@ impl Actor for Session {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         gauge!("haggle_connections").increment(1);
+        debug!(connection = %self.id, "opened");
         self.door.directory().opened(self.id, ctx.address().recipient());
         let slow = self.patience.slow_reader;
         let tick = (slow / 6).min(self.patience.anonymous / 2).clamp(Duration::from_millis(100), TICK_MAX);
@@ -42,6 +44,7 @@ impl Actor for Session {
 
     fn stopped(&mut self, _: &mut Self::Context) {
         gauge!("haggle_connections").decrement(1);
+        debug!(connection = %self.id, "closed");
         self.depart();
         self.door.directory().closed(self.id);
     }
@@ -131,16 +134,22 @@ impl Session {
         };
         let expires_at_s = claims.expires_at_s;
         let arriving = self.door.arrive(claims);
-        ctx.spawn(arriving.into_actor(self).map(move |person, session, ctx| match person {
-            Ok(person) => {
-                session.expires_at_s = expires_at_s;
-                if let State::Live(caller) = &mut session.state {
-                    caller.person = person.clone();
+        // One at a time, as a room that must be found: what comes after it waits.
+        self.finding = true;
+        ctx.spawn(arriving.into_actor(self).map(move |person, session, ctx| {
+            session.finding = false;
+            match person {
+                Ok(person) => {
+                    session.expires_at_s = expires_at_s;
+                    if let State::Live(caller) = &mut session.state {
+                        caller.person = person.clone();
+                    }
+                    session.greet(ctx, &tag, person);
+                    session.watch_expiry(ctx);
                 }
-                session.greet(ctx, &tag, person);
-                session.watch_expiry(ctx);
+                Err(error) => session.answer(ctx, &tag, &Err(error)),
             }
-            Err(error) => session.answer(ctx, &tag, &Err(error)),
+            session.go_on(ctx);
         }));
     }
 
@@ -187,9 +196,9 @@ impl Session {
     pub(super) fn close_slow(&mut self, ctx: &mut Context<Self>) {
         if !matches!(self.state, State::Closed) {
             counter!("haggle_slow_readers_total").increment(1);
-            let bye = Bye::slow_reader();
-            self.outbox.cut(bye.close, &bye.reason);
-            self.close(ctx, bye);
+            info!(connection = %self.id, "cut off: it took too little for too long");
+            self.outbox.clear();
+            self.close(ctx, Bye::slow_reader());
         }
     }
 

@@ -97,12 +97,12 @@ impl Door for House {
 
     fn replay(
         &self,
+        _: UserId,
         _: ConversationId,
         after: Seq,
-        up_to: Seq,
     ) -> BoxFuture<'static, Result<Vec<ChatMessage>, ChatError>> {
         let stored = self.stored.lock().unwrap();
-        let page = stored.iter().filter(|message| message.seq > after && message.seq <= up_to).take(PAGE);
+        let page = stored.iter().filter(|message| message.seq > after).take(PAGE);
         let page = page.cloned().collect();
         let turns = self.turns.lock().unwrap().pop_front().unwrap_or(0);
         async move {

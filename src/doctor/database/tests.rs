@@ -12,7 +12,10 @@ use std::{
 use sea_orm::sqlx::{self, postgres::PgConnectOptions};
 use tempfile::TempDir;
 
-use super::{Check, Mark, examine, io_trouble, place, postgres_trouble};
+use super::{
+    Check, Mark, examine,
+    postgres::{io_trouble, place, trouble as postgres_trouble},
+};
 use crate::config::Settings;
 
 async fn found(url: &str) -> Vec<Check> {

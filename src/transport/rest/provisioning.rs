@@ -57,7 +57,7 @@ pub struct SubjectBody {
     image_url: Option<String>,
 }
 
-/// A subject as it was given.
+/// A subject as it is now.
 #[derive(Serialize, ToSchema)]
 struct SubjectAnswer {
     kind: String,

@@ -1,7 +1,8 @@
 //! The guard: reads frame headers as they stream by, before the parser buffers what they announce.
 //!
-//! What lives here: refusing a frame that declares too much (the parser looks only once all of it is there), and passing no more than
-//! the pump keeps up with. What must not: parsing payloads, or deciding what a message means.
+//! What lives here: refusing a frame that declares too much (the parser looks only once all of it is there) or breaks the protocol
+//! (the parser would fail at the same bytes again and again), and passing nothing while the pump has whole frames before it. What must not: parsing
+//! payloads, or deciding what a message means.
 
 use std::cell::Cell;
 use std::pin::Pin;
@@ -14,6 +15,20 @@ use futures_util::Stream;
 
 use super::MESSAGE_MAX;
 
+/// The longest header: two bytes, a 64-bit length, a mask.
+const HEADER_MAX: usize = 14;
+/// The longest payload of a control frame (RFC 6455 section 5.5).
+const CONTROL_MAX: u64 = 125;
+
+/// Why the guard lets nothing more through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// A frame declares more than [`MESSAGE_MAX`].
+    Size,
+    /// A frame breaks RFC 6455 section 5.
+    Protocol,
+}
+
 /// What the guard and its pump tell each other.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -21,8 +36,7 @@ pub(super) struct Tally {
     passed: Cell<u64>,
     /// Frames that the pump has dealt with.
     handled: Cell<u64>,
-    /// A frame declared more than [`MESSAGE_MAX`].
-    oversized: Cell<bool>,
+    fault: Cell<Option<Fault>>,
 }
 
 impl Tally {
@@ -31,17 +45,19 @@ impl Tally {
         self.handled.set(self.handled.get() + 1);
     }
 
-    /// Whether the connection ends because of a frame that declared too much.
-    pub(super) fn oversized(&self) -> bool {
-        self.oversized.get()
+    /// Why the connection ends, where it is for a frame that the guard refused.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.fault.get()
     }
 }
 
-/// A payload stream under guard.
+/// A payload stream under guard. After a fault it swallows what still comes, so that the peer can read why.
 pub(super) struct Guard<S> {
     inner: S,
     tally: Rc<Tally>,
     place: Place,
+    /// A message in fragments is open.
+    fragmented: bool,
 }
 
 /// Where in a frame the stream stands (RFC 6455 section 5.2).
@@ -53,27 +69,28 @@ enum Place {
     Payload(u64),
 }
 
-/// The longest header: two bytes, a 64-bit length, a mask.
-const HEADER_MAX: usize = 14;
-
 impl<S> Guard<S> {
     pub(super) fn new(inner: S, tally: Rc<Tally>) -> Self {
-        Self { inner, tally, place: Place::Header(Vec::new()) }
+        Self { inner, tally, place: Place::Header(Vec::new()), fragmented: false }
     }
 
-    /// Walks over a chunk. False when a frame in it declares too much.
-    fn inspect(&mut self, chunk: &[u8]) -> bool {
+    /// Walks over a chunk.
+    fn inspect(&mut self, chunk: &[u8]) -> Result<(), Fault> {
         let mut rest = chunk;
         while let Some((byte, after)) = rest.split_first() {
             match &mut self.place {
                 Place::Header(header) => {
                     rest = after;
                     header.push(*byte);
-                    let Some(length) = declared(header) else { continue };
-                    if length > MESSAGE_MAX as u64 {
-                        return false;
+                    if let [first, second] = header.as_slice() {
+                        let (first, second) = (*first, *second);
+                        self.judge(first, second)?;
+                    } else if let Some(length) = declared(header) {
+                        if length > MESSAGE_MAX as u64 {
+                            return Err(Fault::Size);
+                        }
+                        self.enter(length);
                     }
-                    self.enter(length);
                 }
                 Place::Payload(left) => {
                     let here = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
@@ -83,7 +100,26 @@ impl<S> Guard<S> {
                 }
             }
         }
-        true
+        Ok(())
+    }
+
+    /// Judges a frame by its first two bytes: reserved bits, opcode, mask, and whether it may stand here.
+    fn judge(&mut self, first: u8, second: u8) -> Result<(), Fault> {
+        let (last, reserved, opcode) = (first & 0x80 != 0, first & 0x70, first & 0x0f);
+        let (masked, length) = (second & 0x80 != 0, u64::from(second & 0x7f));
+        let fits = match opcode {
+            0 => self.fragmented,
+            1 | 2 => !self.fragmented,
+            8..=10 => last && length <= CONTROL_MAX,
+            _ => false,
+        };
+        if reserved != 0 || !masked || !fits {
+            return Err(Fault::Protocol);
+        }
+        if opcode < 8 {
+            self.fragmented = !last;
+        }
+        Ok(())
     }
 
     fn enter(&mut self, left: u64) {
@@ -96,17 +132,17 @@ impl<S> Guard<S> {
     }
 }
 
-/// The payload length that a complete header declares; `None` while it is incomplete.
+/// The payload length that a masked header declares; `None` while the header is incomplete.
 fn declared(header: &[u8]) -> Option<u64> {
+    const MASK: usize = 4;
     let [_, second, rest @ ..] = header else { return None };
-    let mask = if second & 0x80 == 0 { 0 } else { 4 };
     let (length, extended) = match second & 0x7f {
         126 => (u64::from(u16::from_be_bytes(rest.first_chunk().copied()?)), 2),
         127 => (u64::from_be_bytes(rest.first_chunk().copied()?), 8),
         short => (u64::from(short), 0),
     };
     // Refused as soon as the length is known; otherwise the mask belongs to the header too.
-    (length > MESSAGE_MAX as u64 || rest.len() >= extended + mask).then_some(length)
+    (length > MESSAGE_MAX as u64 || rest.len() >= extended + MASK).then_some(length)
 }
 
 impl<S> Stream for Guard<S>
@@ -116,23 +152,25 @@ where
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let tally = &self.tally;
-        if tally.oversized() {
-            return Poll::Ready(None);
-        }
-        if tally.passed.get() > tally.handled.get() {
-            // The parser has whole frames that the pump has not dealt with. It asks again after each.
-            return Poll::Pending;
-        }
-        let chunk = match Pin::new(&mut self.inner).poll_next(cx) {
-            Poll::Ready(Some(Ok(chunk))) => chunk,
-            other => return other,
-        };
-        if self.inspect(&chunk) {
-            Poll::Ready(Some(Ok(chunk)))
-        } else {
-            self.tally.oversized.set(true);
-            Poll::Ready(Some(Err(PayloadError::Overflow)))
+        loop {
+            let swallowing = self.tally.fault().is_some();
+            if !swallowing && self.tally.passed.get() > self.tally.handled.get() {
+                // The parser has whole frames that the pump has not dealt with. It asks again after each.
+                return Poll::Pending;
+            }
+            let chunk = match Pin::new(&mut self.inner).poll_next(cx) {
+                Poll::Ready(Some(Ok(_))) if swallowing => continue,
+                Poll::Ready(Some(Err(_))) if swallowing => return Poll::Ready(None),
+                Poll::Ready(Some(Ok(chunk))) => chunk,
+                other => return other,
+            };
+            return match self.inspect(&chunk) {
+                Ok(()) => Poll::Ready(Some(Ok(chunk))),
+                Err(fault) => {
+                    self.tally.fault.set(Some(fault));
+                    Poll::Ready(Some(Err(PayloadError::Overflow)))
+                }
+            };
         }
     }
 }
@@ -163,10 +201,10 @@ mod tests {
         let huge = [0x81, 0xff, 0, 0, 1, 0, 0, 0, 0, 0];
         let (passed, tally) = guard(&[&huge]);
         assert_eq!(passed, [Err(())]);
-        assert!(tally.oversized());
+        assert_eq!(tally.fault(), Some(Fault::Size));
         let (passed, tally) = guard(&[&huge[..5], &huge[5..]]);
         assert_eq!(passed, [Ok(5), Err(())], "wherever the header is cut");
-        assert!(tally.oversized());
+        assert_eq!(tally.fault(), Some(Fault::Size));
     }
 
     #[test]
@@ -194,7 +232,25 @@ mod tests {
         frame.resize(14 + MESSAGE_MAX, 0);
         let (passed, tally) = guard(&[&frame]);
         assert_eq!((passed, tally.passed.get()), (vec![Ok(frame.len())], 1));
-        assert!(guard(&[&[0x81, 0xff, 0, 0, 0, 0, 0, 1, 0, 1]]).1.oversized());
+        assert_eq!(guard(&[&[0x81, 0xff, 0, 0, 0, 0, 0, 1, 0, 1]]).1.fault(), Some(Fault::Size));
+    }
+
+    #[test]
+    fn what_breaks_the_protocol_is_refused_by_its_header_and_what_follows_is_swallowed() {
+        let good = [0x81, 0x80, 1, 2, 3, 4];
+        for (bad, why) in [
+            ([0xc1, 0x80, 1, 2, 3, 4], "a reserved bit"),
+            ([0x83, 0x80, 1, 2, 3, 4], "a reserved opcode"),
+            ([0x81, 0x00, 1, 2, 3, 4], "no mask"),
+            ([0x80, 0x80, 1, 2, 3, 4], "a continuation of nothing"),
+            ([0x09, 0x80, 1, 2, 3, 4], "a control frame in fragments"),
+            ([0x89, 0xfe, 1, 2, 3, 4], "a control frame over 125 bytes"),
+        ] {
+            let (passed, tally) = guard(&[&good, &bad, &good]);
+            assert_eq!((passed, tally.fault()), (vec![Ok(6), Err(())], Some(Fault::Protocol)), "{why}");
+        }
+        let (_, tally) = guard(&[&[0x01, 0x80, 1, 2, 3, 4], &good]);
+        assert_eq!(tally.fault(), Some(Fault::Protocol), "a new message inside one in fragments");
     }
 
     proptest! {

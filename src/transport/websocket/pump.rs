@@ -7,14 +7,16 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use actix::prelude::*;
 use actix_http::ws::{CloseCode, CloseReason, Item, Message, ProtocolError};
 use actix_web_actors::ws::WebsocketContext;
 use bytes::{Bytes, BytesMut};
+use futures_util::Stream;
 
 use super::MESSAGE_MAX;
-use super::guard::Tally;
+use super::guard::{Fault, Tally};
 use crate::actor::outbox::{Outbox, Outgoing};
 use crate::actor::session::{Gone, Heard, Session};
 use crate::transport::gate::Passage;
@@ -22,6 +24,9 @@ use crate::vocabulary::Codec;
 
 /// Fragments a message at most.
 const FRAGMENTS_MAX: usize = 1_024;
+/// How long a peer may take to answer a Close frame (RFC 6455 section 7.1.1): closing the socket at once could destroy the frame on
+/// its way.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// The longest reason in a Close frame, in bytes (RFC 6455 section 5.5).
 const REASON_MAX: usize = 123;
 
@@ -34,6 +39,8 @@ pub(super) struct Pump {
     tally: Rc<Tally>,
     /// A message in fragments: what came so far, and of how many.
     fragments: Option<(BytesMut, usize)>,
+    /// The Close frame is written; what still comes is not looked at.
+    closing: bool,
     _passage: Passage,
 }
 
@@ -48,8 +55,6 @@ impl Stream for Waiting {
     }
 }
 
-use futures_util::Stream;
-
 impl Pump {
     /// A pump that opens its session when the connection stands.
     pub(super) fn new(
@@ -59,7 +64,16 @@ impl Pump {
         tally: Rc<Tally>,
         passage: Passage,
     ) -> Self {
-        Self { open: Some(open), session: None, outbox, codec, tally, fragments: None, _passage: passage }
+        Self {
+            open: Some(open),
+            session: None,
+            outbox,
+            codec,
+            tally,
+            fragments: None,
+            closing: false,
+            _passage: passage,
+        }
     }
 
     /// A whole text message came.
@@ -105,22 +119,48 @@ impl Pump {
         }
     }
 
-    /// Ends the connection for what the peer did.
+    /// Writes the last frame and waits for the peer's.
     fn end(&mut self, ctx: &mut WebsocketContext<Self>, code: CloseCode, reason: &str) {
-        ctx.close(Some(CloseReason { code, description: Some(reason.to_owned()) }));
-        ctx.stop();
+        if !self.closing {
+            self.closing = true;
+            ctx.close(Some(CloseReason { code, description: Some(shortened(reason)) }));
+            ctx.run_later(FAREWELL, |_, ctx| ctx.stop());
+            self.let_go();
+        }
+    }
+
+    /// The session has nothing more to do here.
+    fn let_go(&mut self) {
+        if let Some(session) = self.session.take() {
+            // Not try_send: one message a connection, and a session without a pump must end.
+            session.do_send(Gone);
+        }
     }
 
     fn fail(&mut self, ctx: &mut WebsocketContext<Self>, error: &ProtocolError) {
         match error {
-            _ if self.tally.oversized() => self.end(ctx, CloseCode::Size, "the frame is too large"),
+            _ if self.tally.fault() == Some(Fault::Size) => self.end(ctx, CloseCode::Size, "the frame is too large"),
+            _ if self.tally.fault() == Some(Fault::Protocol) => {
+                self.end(ctx, CloseCode::Protocol, "this breaks the WebSocket protocol")
+            }
             ProtocolError::Overflow => self.end(ctx, CloseCode::Size, "the frame is too large"),
             ProtocolError::Io(error) if error.to_string().contains("UTF-8") || error.to_string().contains("utf-8") => {
                 self.end(ctx, CloseCode::Invalid, "a text message is UTF-8");
             }
-            _ => self.end(ctx, CloseCode::Protocol, "this is not WebSocket"),
+            // The connection broke, or a Close frame was malformed.
+            _ => self.end(ctx, CloseCode::Protocol, "this breaks the WebSocket protocol"),
         }
     }
+}
+
+/// As much of a reason as a Close frame takes.
+fn shortened(reason: &str) -> String {
+    let mut bytes = 0;
+    let fits = |c: &char| {
+        bytes += c.len_utf8();
+        bytes <= REASON_MAX
+    };
+    reason.chars().take_while(fits).collect()
 }
 
 impl Actor for Pump {
@@ -132,10 +172,7 @@ impl Actor for Pump {
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        if let Some(session) = &self.session {
-            // Not try_send: one message a connection, and a session without a pump must end.
-            session.do_send(Gone);
-        }
+        self.let_go();
     }
 }
 
@@ -145,15 +182,7 @@ impl StreamHandler<Vec<Outgoing>> for Pump {
             match frame {
                 Outgoing::Text(text) => ctx.text(text),
                 Outgoing::Ping => ctx.ping(b""),
-                Outgoing::Close(code, reason) => {
-                    let description = reason.chars().scan(0, |bytes, c| {
-                        *bytes += c.len_utf8();
-                        (*bytes <= REASON_MAX).then_some(c)
-                    });
-                    let description = Some(description.collect());
-                    ctx.close(Some(CloseReason { code: CloseCode::from(code), description }));
-                    ctx.stop();
-                }
+                Outgoing::Close(code, reason) => self.end(ctx, CloseCode::from(code), &reason),
             }
         }
     }
@@ -166,6 +195,8 @@ impl StreamHandler<Result<Message, ProtocolError>> for Pump {
         self.tally.handled();
         self.outbox.heard();
         match message {
+            Ok(Message::Close(_)) | Err(_) if self.closing => ctx.stop(),
+            _ if self.closing => {}
             Ok(Message::Text(text)) => self.text(ctx, &text),
             Ok(Message::Continuation(item)) => self.fragment(ctx, item),
             Ok(Message::Ping(payload)) => ctx.pong(&payload),

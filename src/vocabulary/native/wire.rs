@@ -134,6 +134,25 @@ impl Participant {
     }
 }
 
+/// Somebody in a conversation that one joins, with how far they are.
+#[derive(Serialize)]
+pub struct Listed {
+    #[serde(flatten)]
+    participant: Participant,
+    received_seq: i64,
+    read_seq: i64,
+}
+
+impl Listed {
+    fn of(listed: &reply::Listed) -> Self {
+        Self {
+            participant: Participant::of(&listed.participant),
+            received_seq: listed.received.0,
+            read_seq: listed.read.0,
+        }
+    }
+}
+
 /// What a conversation is about.
 #[derive(Serialize, ToSchema)]
 pub struct Subject {
@@ -252,8 +271,8 @@ pub enum Answer {
         conversation: i64,
         /// The newest place.
         last_seq: i64,
-        /// Everyone in it.
-        participants: Vec<Participant>,
+        /// Everyone in it, with how far they are.
+        participants: Vec<Listed>,
     },
     /// To `send`.
     Sent {
@@ -282,11 +301,11 @@ impl Answer {
     #[must_use]
     pub fn of(reply: &Reply) -> Self {
         match reply {
-            Reply::Done => Self::Done {},
+            Reply::Done | Reply::Left(_) => Self::Done {},
             Reply::Joined(joined) => Self::Joined {
                 conversation: joined.conversation.0,
                 last_seq: joined.last_seq.0,
-                participants: joined.participants.iter().map(Participant::of).collect(),
+                participants: joined.participants.iter().map(Listed::of).collect(),
             },
             Reply::Sent { message, .. } => Self::Sent { message: Message::of(message) },
             Reply::Marked(marked) => Self::Read { unread: marked.unread },

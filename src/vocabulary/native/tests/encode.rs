@@ -5,7 +5,7 @@
 use super::super::*;
 use crate::protocol::event::{Bye, ReadTo, UnreadNow};
 use crate::protocol::model::{Conversation, Participant, Person, Subject};
-use crate::protocol::reply::{Joined, Marked, Messages, Presence, Unread, UnreadIn};
+use crate::protocol::reply::{Joined, Listed, Marked, Messages, Presence, Unread, UnreadIn};
 use crate::protocol::{ConversationId, Message, MessageId, Timestamp, UserId};
 
 const MESSAGE: &str = r#"{"id":70,"seq":3,"conversation":7,"sender":{"id":"alice","name":"Alice"},"body":"a \"b\" <i>\n😀","kind":"text","client_id":"c1","created_at":"2026-01-20T12:35:00.007Z"}"#;
@@ -62,10 +62,11 @@ fn check(written: Option<ByteString>, expect: &str) {
 
 #[test]
 fn every_answer_is_spelt_as_the_contract_says() {
+    let listed = |participant, received, read| Listed { participant, received: Seq(received), read: Seq(read) };
     let joined = Joined {
         conversation: seven(),
         last_seq: Seq(3),
-        participants: vec![participant("buyer", true), participant("", false)],
+        participants: vec![listed(participant("buyer", true), 3, 2), listed(participant("", false), 0, 0)],
     };
     let whole = r#"{"id":7,"key":"order:42","kind":"order","title":"Order 42","subject":{"kind":"order","id":"42","title":"Lamp"},"participants":[{"user_id":"alice","name":"Alice","role":"buyer","online":true}],"last_message":NAMELESS,"unread":2,"created_at":"1970-01-01T00:00:00.000Z"}"#;
     let bare = r#"{"id":7,"key":null,"kind":"order","title":null,"subject":null,"participants":[],"last_message":null,"unread":2,"created_at":"1970-01-01T00:00:00.000Z"}"#;
@@ -77,7 +78,7 @@ fn every_answer_is_spelt_as_the_contract_says() {
         (Reply::Done, String::new()),
         (
             Reply::Joined(joined),
-            r#","conversation":7,"last_seq":3,"participants":[{"user_id":"alice","name":"Alice","role":"buyer","online":true},{"user_id":"alice","name":"Alice","role":"","online":false}]"#.into(),
+            r#","conversation":7,"last_seq":3,"participants":[{"user_id":"alice","name":"Alice","role":"buyer","online":true,"received_seq":3,"read_seq":2},{"user_id":"alice","name":"Alice","role":"","online":false,"received_seq":0,"read_seq":0}]"#.into(),
         ),
         (Reply::Sent { message: message(), repeated: false }, format!(r#","message":{MESSAGE}"#)),
         (Reply::Sent { message: nameless(), repeated: true }, format!(r#","message":{NAMELESS}"#)),
