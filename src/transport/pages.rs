@@ -53,6 +53,9 @@ async fn docs(request: HttpRequest) -> Result<HttpResponse, Problem> {
 /// A script or a style.
 #[get("/{folder:js|css}/{name:.+}")]
 async fn asset(request: HttpRequest, path: web::Path<(String, String)>) -> Result<HttpResponse, Problem> {
+    if path.1.split('/').any(|part| part == "..") {
+        return Err(ChatError::NotFound("page").into());
+    }
     serve(&request, &format!("{}/{}", path.0, path.1))
 }
 
