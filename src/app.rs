@@ -299,9 +299,9 @@ fn serve_on(
             .map(|app| app.app_data(shared.clone()).app_data(metrics.clone()))
             .configure(native::configure)
             .configure(provisioning::configure)
+            .configure(|config| operations::configure(config, development))
             .split_for_parts();
         app.configure(rest::configure_extractors)
-            .configure(|config| operations::configure(config, development))
             .route("/ws", web::get().to(websocket::connect))
             .configure(pages::configure)
             .service(

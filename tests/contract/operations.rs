@@ -55,6 +55,10 @@ async fn the_description_lists_every_route() {
     let server = Server::start(On::Sqlite).await;
     let api = server.anybody().get("/openapi.json").await.ok();
     for (path, methods) in [
+        ("/healthz", vec!["get"]),
+        ("/readyz", vec!["get"]),
+        ("/metrics", vec!["get"]),
+        ("/asyncapi.json", vec!["get"]),
         ("/v1/conversations", vec!["get", "post"]),
         ("/v1/conversations/{id}", vec!["get"]),
         ("/v1/conversations/{id}/messages", vec!["get", "post"]),

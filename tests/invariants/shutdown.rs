@@ -110,7 +110,7 @@ async fn a_stalled_reader_and_an_idle_connection_do_not_keep_it_up(#[values(On::
     let mut stalled = Socket::small(server.address, 4_096).await;
     stalled.ask("auth", json!({ "token": token("bob") })).await.ok();
     stalled.ask("join", json!({ "conversation": id })).await.ok();
-    super::say_all(&mut alice, id, (0..200).map(|n| format!("{n} {}", "x".repeat(3_900)))).await;
+    super::say_all(&mut alice, id, (0..600).map(|n| format!("{n} {}", "x".repeat(3_900)))).await;
     let (mut probe, mut idle) = (keep_alive(&server).await, keep_alive(&server).await);
     let began = Instant::now();
     server.ask_to_go();
@@ -127,5 +127,5 @@ async fn a_stalled_reader_and_an_idle_connection_do_not_keep_it_up(#[values(On::
     let mut rest = Vec::new();
     drop(idle.read_to_end(&mut rest).await);
     server.restart().await;
-    assert_eq!(server.messages("bob", id).await.len(), 200);
+    assert_eq!(server.messages("bob", id).await.len(), 600);
 }
