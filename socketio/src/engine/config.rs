@@ -27,6 +27,8 @@ pub struct Config {
     pub max_fragments: usize,
     /// Bytes that may wait for one peer; the emit that goes over it ends the session. Defaults to 1 MiB.
     pub max_outgoing_bytes: usize,
+    /// Packets that may wait for one peer, likewise. Defaults to 131,072.
+    pub max_outgoing_packets: usize,
     /// Most sessions at a time; a handshake beyond is answered 503. Defaults to 100,000.
     pub max_sessions: usize,
     /// Poll answers of at least this many bytes are compressed when the client accepts it; `None`
@@ -49,6 +51,7 @@ impl Default for Config {
             max_packets_per_payload: 131_072,
             max_fragments: 4_096,
             max_outgoing_bytes: 1024 * 1024,
+            max_outgoing_packets: 131_072,
             max_sessions: 100_000,
             compression_threshold: Some(1_024),
             cookie: None,

@@ -19,6 +19,9 @@ use super::session::{CloseReason, Session};
 
 /// Packets read in one turn of the loop; then others have theirs.
 const PACKETS_PER_TURN: usize = 256;
+/// How much before its time a pong is overdue: timers are late by a turn, and a client that counts
+/// interval and timeout together must find the session closed.
+const PONG_SLACK: Duration = Duration::from_millis(10);
 /// How many times in the span of its limit a stalled reader is looked for.
 const STALL_CHECKS: u32 = 8;
 
@@ -246,7 +249,7 @@ impl<S: Service> Connection<S> {
 
     fn ping(&mut self, due: Instant, ctx: &mut Context<Self>) {
         let _ = self.session.send(&[Frame::Text(Bytes::from_static(b"2"))]);
-        let due = due + self.session.config().ping_timeout;
+        let due = due + self.session.config().ping_timeout.saturating_sub(PONG_SLACK);
         self.pong = Some(Pong { put_off: false });
         self.await_pong(due, ctx);
         self.with_service(ctx, |service, work| service.heartbeat(work));
@@ -278,13 +281,8 @@ impl<S: Service> Connection<S> {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
-        let drain = !matches!(reason, CloseReason::PingTimeout | CloseReason::SlowReader);
-        let last_words = if reason == CloseReason::TransportClose { "6" } else { "1" };
-        let lingers = {
-            let mut outbox = self.session.outbox();
-            outbox.close(drain, last_words, None);
-            reason_waits_for_poll(reason) && !outbox.is_upgraded()
-        };
+        self.session.shut(reason);
+        let lingers = reason.is_told_to_polls() && !self.session.is_websocket();
         self.registry.remove(self.session.id(), lingers.then(|| self.session.config().close_timeout));
         self.sources.clear();
         for waiter in self.waiters.drain(..) {
@@ -293,11 +291,6 @@ impl<S: Service> Connection<S> {
         self.service.closed(reason);
         ctx.stop();
     }
-}
-
-/// Whether the peer should hear of the end by its next poll.
-fn reason_waits_for_poll(reason: CloseReason) -> bool {
-    matches!(reason, CloseReason::ForcedClose | CloseReason::ForcedServerClose | CloseReason::ServerShutdown)
 }
 
 fn until(due: Instant) -> Duration {

@@ -73,6 +73,7 @@ pub(crate) struct Outbox {
     queue: VecDeque<Frame>,
     bytes: usize,
     max_bytes: usize,
+    max_frames: usize,
     phase: Phase,
     /// Whether a WebSocket is the transport.
     upgraded: bool,
@@ -80,6 +81,8 @@ pub(crate) struct Outbox {
     poll: Option<PollSlot>,
     /// What ends a waiting poll if nothing else does: `1` or `6`.
     last_words: &'static str,
+    /// Whether a poll that comes after the end is told of it.
+    tells_polls: bool,
     /// Until the next upgrade step a poll is answered with a noop.
     hurry_polls: bool,
     next_id: u64,
@@ -91,16 +94,18 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    pub(crate) fn new(max_bytes: usize) -> Self {
+    pub(crate) fn new(max_bytes: usize, max_frames: usize) -> Self {
         Self {
             queue: VecDeque::new(),
             bytes: 0,
             max_bytes,
+            max_frames,
             phase: Phase::Open,
             upgraded: false,
             link: None,
             poll: None,
             last_words: "1",
+            tells_polls: true,
             hurry_polls: false,
             next_id: 0,
             pushed: 0,
@@ -118,7 +123,7 @@ impl Outbox {
             return Err(EmitError::Closed);
         }
         let more: usize = frames.iter().map(Frame::len).sum();
-        if self.bytes + more > self.max_bytes {
+        if self.bytes + more > self.max_bytes || self.queue.len() + frames.len() > self.max_frames {
             return Err(EmitError::SlowReader);
         }
         if self.queue.is_empty() {
@@ -214,12 +219,13 @@ impl Outbox {
         frame
     }
 
-    /// Ends the session: with what waits still sent (`drain`) or dropped, `last_words` for a
-    /// waiting poll, and `code` for a WebSocket. Only the first call counts, but for a drain that a
-    /// later call cuts short.
-    pub(crate) fn close(&mut self, drain: bool, last_words: &'static str, code: Option<u16>) {
+    /// Ends the session: with what waits still sent (`drain`) or dropped, and `last_words` for a
+    /// waiting poll, and for one that comes later if `tells_polls`. Only the first call counts, but
+    /// for a drain that a later call cuts short.
+    pub(crate) fn close(&mut self, drain: bool, last_words: &'static str, tells_polls: bool) {
         if self.phase == Phase::Open {
             self.last_words = last_words;
+            self.tells_polls = tells_polls;
         }
         if self.phase == Phase::Closed {
             return;
@@ -231,7 +237,7 @@ impl Outbox {
             self.waiting_since = None;
         }
         if let Some(link) = &mut self.link {
-            link.end.get_or_insert(code);
+            link.end.get_or_insert(None);
         }
         self.wake_all();
     }
@@ -239,9 +245,9 @@ impl Outbox {
 
 /// Polling.
 impl Outbox {
-    /// Takes the place of the waiting poll, if it is free.
+    /// Takes the place of the waiting poll, if it is free and the session not over.
     pub(crate) fn open_poll(&mut self) -> Option<u64> {
-        if self.poll.is_some() {
+        if self.poll.is_some() || (!self.is_open() && !self.tells_polls) {
             return None;
         }
         self.next_id += 1;

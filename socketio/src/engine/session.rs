@@ -50,6 +50,11 @@ impl CloseReason {
             Self::ServerShutdown => "server shutting down",
         }
     }
+
+    /// Whether the peer hears of the end by its next poll: it has done nothing wrong.
+    pub(crate) fn is_told_to_polls(self) -> bool {
+        matches!(self, Self::ForcedClose | Self::ForcedServerClose | Self::ServerShutdown)
+    }
 }
 
 /// A handle on one session, shared by reference; it may outlive the session.
@@ -66,7 +71,7 @@ pub struct Session {
 
 impl Session {
     pub(crate) fn new(id: Box<str>, config: Arc<Config>, request: Arc<RequestHead>) -> Self {
-        let outbox = Mutex::new(Outbox::new(config.max_outgoing_bytes));
+        let outbox = Mutex::new(Outbox::new(config.max_outgoing_bytes, config.max_outgoing_packets));
         Self { id, config, request, outbox, posting: AtomicBool::new(false), actor: OnceLock::new() }
     }
 
@@ -165,7 +170,15 @@ impl Session {
 
     /// Ends the session. What waits is still sent, but to a slow reader. Returns at once.
     pub fn close(&self, reason: CloseReason) {
+        self.shut(reason);
         self.tell(Input::Close(reason));
+    }
+
+    /// Lets nothing more in or out: at once, whichever thread the actor is on.
+    pub(crate) fn shut(&self, reason: CloseReason) {
+        let drain = !matches!(reason, CloseReason::PingTimeout | CloseReason::SlowReader);
+        let last_words = if reason == CloseReason::TransportClose { "6" } else { "1" };
+        self.outbox().close(drain, last_words, reason.is_told_to_polls());
     }
 
     /// Calls the service's `poked`, in its thread, soon. Not bounded: for what happens a bounded
