@@ -23,6 +23,8 @@ pub enum Outcome {
     Taken,
     /// The time to connect to a namespace is over.
     ConnectTimeout,
+    /// The time for the attachments of the binary packet of this number is over.
+    AttachmentTimeout(u64),
     /// A connect handler has decided.
     Decided(ByteString, Option<Decision>),
 }
@@ -40,8 +42,8 @@ struct Partial {
     expected: usize,
     attachments: Vec<Bytes>,
     bytes: usize,
-    /// Heartbeats since it began.
-    heartbeats: u8,
+    /// Which binary packet of this client's it is.
+    number: u64,
 }
 
 enum Entry {
@@ -55,13 +57,17 @@ pub struct Client {
     session: Arc<Session>,
     namespaces: Vec<(ByteString, Entry)>,
     partial: Option<Box<Partial>>,
+    /// Binary packets that have begun.
+    partials: u64,
+    /// Whether a timer looks after them: one at a time, however many packets come.
+    watched: bool,
     /// Whether it was ever in a namespace.
     joined: bool,
 }
 
 impl Client {
     pub(crate) fn new(shared: Arc<Shared>, session: Arc<Session>) -> Self {
-        Self { shared, session, namespaces: Vec::new(), partial: None, joined: false }
+        Self { shared, session, namespaces: Vec::new(), partial: None, partials: 0, watched: false, joined: false }
     }
 
     fn entry(&mut self, namespace: &str) -> Option<&mut Entry> {
@@ -78,12 +84,24 @@ impl Client {
                     Packet::Event { attachments, .. } | Packet::Ack { attachments, .. } => *attachments,
                     _ => 0,
                 };
-                let partial = Partial { packet, expected, attachments: Vec::new(), bytes: 0, heartbeats: 0 };
+                self.partials += 1;
+                let number = self.partials;
+                let partial = Partial { packet, expected, attachments: Vec::new(), bytes: 0, number };
                 self.partial = Some(Box::new(partial));
+                if !std::mem::replace(&mut self.watched, true) {
+                    self.watch(work);
+                }
             }
             Ok(packet) => self.packet(packet, Vec::new(), request, work),
             Err(packet::InvalidPacket) => work.close(CloseReason::ForcedClose),
         }
+    }
+
+    /// Comes back later to see whether the packet that waits for attachments now still does.
+    fn watch(&mut self, work: &mut Work<Outcome>) {
+        let number = self.partials;
+        let timeout = tokio::time::sleep(self.shared.config.attachment_timeout);
+        work.beside(timeout.map(move |()| Outcome::AttachmentTimeout(number)).boxed_local());
     }
 
     fn binary(&mut self, bytes: Bytes, request: &Arc<RequestHead>, work: &mut Work<Outcome>) {
@@ -259,6 +277,11 @@ impl Service for Client {
             Outcome::Taken => {}
             Outcome::ConnectTimeout if self.joined => {}
             Outcome::ConnectTimeout => work.close(CloseReason::ForcedServerClose),
+            Outcome::AttachmentTimeout(number) => match &self.partial {
+                Some(partial) if partial.number <= number => work.close(CloseReason::ForcedServerClose),
+                Some(_) => self.watch(work),
+                None => self.watched = false,
+            },
             Outcome::Decided(namespace, decision) => self.decided(&namespace, decision),
         }
     }
@@ -273,16 +296,6 @@ impl Service for Client {
             work.close(CloseReason::ForcedServerClose);
         }
         self.sweep();
-    }
-
-    fn heartbeat(&mut self, work: &mut Work<Outcome>) {
-        if let Some(partial) = &mut self.partial {
-            partial.heartbeats += 1;
-            if partial.heartbeats > 1 {
-                // Attachments that were announced never came.
-                work.close(CloseReason::ForcedServerClose);
-            }
-        }
     }
 
     fn closed(&mut self, reason: CloseReason) {

@@ -21,6 +21,8 @@ pub struct Config {
     pub engine: engine::Config,
     /// How long a client may take to join its first namespace. Defaults to 45 s.
     pub connect_timeout: Duration,
+    /// How long the attachments of a packet may take to come. Defaults to 20 s.
+    pub attachment_timeout: Duration,
     /// Most namespaces that one client may be in. Defaults to 32.
     pub max_namespaces: usize,
     /// Most bytes in the attachments of one packet. Defaults to 4,000,000.
@@ -32,6 +34,7 @@ impl Default for Config {
         Self {
             engine: engine::Config::default(),
             connect_timeout: Duration::from_secs(45),
+            attachment_timeout: Duration::from_secs(20),
             max_namespaces: 32,
             max_attachment_bytes: 4_000_000,
         }

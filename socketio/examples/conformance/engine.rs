@@ -54,8 +54,6 @@ impl Service for Talk {
 
     fn poked(&mut self, _: bool, _: &mut Work<()>) {}
 
-    fn heartbeat(&mut self, _: &mut Work<()>) {}
-
     fn closed(&mut self, _: CloseReason) {}
 }
 

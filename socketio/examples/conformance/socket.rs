@@ -17,6 +17,7 @@ pub(crate) fn mount() -> Mount {
             ..engine::Config::default()
         },
         connect_timeout: Duration::from_secs(1),
+        attachment_timeout: Duration::from_secs(1),
         ..Config::default()
     };
     let main = Arc::new(Events::new().on("message", message_back).on("message-with-ack", answer));

@@ -40,8 +40,6 @@ pub trait Service: Unpin + 'static {
     /// A handle of its own asked for attention, see [`Session::poke`]; `close` tells that the whole
     /// session is to be closed.
     fn poked(&mut self, close: bool, work: &mut Work<Self::Outcome>);
-    /// A ping interval has passed.
-    fn heartbeat(&mut self, work: &mut Work<Self::Outcome>);
     /// The session is over. Called once.
     fn closed(&mut self, reason: CloseReason);
 }
@@ -252,7 +250,6 @@ impl<S: Service> Connection<S> {
         let due = due + self.session.config().ping_timeout.saturating_sub(PONG_SLACK);
         self.pong = Some(Pong { put_off: false });
         self.await_pong(due, ctx);
-        self.with_service(ctx, |service, work| service.heartbeat(work));
     }
 
     fn await_pong(&mut self, due: Instant, ctx: &mut Context<Self>) {

@@ -200,10 +200,10 @@ describe("polling", () => {
     assert.equal((await poll(sid)).status, 400);
   });
 
-  it("takes 100,000 packets in one POST", async () => {
+  it("takes 20,000 packets in one POST", async () => {
     const sid = await open();
-    assert.equal((await post(sid, Array(100_000).fill("4").join("\x1e"))).status, 200);
-    assert.equal((await polled(sid)).split("\x1e").filter((packet) => packet === "4").length, 100_000);
+    assert.equal((await post(sid, Array(20_000).fill("4").join("\x1e"))).status, 200);
+    assert.equal((await polled(sid)).split("\x1e").filter((packet) => packet === "4").length, 20_000);
   });
 });
 
