@@ -15,8 +15,8 @@ use crate::client::Decision;
 use crate::engine::{RequestHead, Session, new_id};
 use crate::event::{Sink, SocketEvent};
 use crate::namespace::Members;
-use crate::packet::{ArgsError, Encoded};
-use crate::recovery::RecoveryStore;
+use crate::packet::ArgsError;
+use crate::recovery::{Claim, Recovered, RecoveryStore};
 use crate::server::Shared;
 use crate::socket::Socket;
 
@@ -33,7 +33,10 @@ impl Refusal {
     /// A refusal without data.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), data: None }
+        Self {
+            message: message.into(),
+            data: None,
+        }
     }
 
     /// Adds data.
@@ -59,7 +62,9 @@ impl Accepted {
     /// What the socket hears goes to `sink`, which is ready: CONNECT is answered after this.
     #[must_use]
     pub fn new(sink: impl Sink) -> Self {
-        Self { sink: Box::new(sink) }
+        Self {
+            sink: Box::new(sink),
+        }
     }
 }
 
@@ -70,7 +75,8 @@ impl From<Recipient<SocketEvent>> for Accepted {
 }
 
 /// Decides who may join a namespace.
-pub(crate) type Handler = dyn Fn(Connecting) -> LocalBoxFuture<'static, Result<Accepted, Refusal>> + Send + Sync;
+pub(crate) type Handler =
+    dyn Fn(Connecting) -> LocalBoxFuture<'static, Result<Accepted, Refusal>> + Send + Sync;
 
 /// Boxes a connect handler.
 pub(crate) fn boxed<H, R>(handler: H) -> Arc<Handler>
@@ -100,6 +106,7 @@ pub struct Handshake {
     socket: Socket,
     auth: Option<ByteString>,
     request: Arc<RequestHead>,
+    offset: Option<String>,
 }
 
 impl std::ops::Deref for Connecting {
@@ -110,9 +117,9 @@ impl std::ops::Deref for Connecting {
     }
 }
 
-/// What a client says to get its state back.
+/// What a client's `auth` says to get its state back.
 #[derive(Deserialize)]
-struct Claim {
+struct Claimed {
     pid: String,
     offset: String,
 }
@@ -153,6 +160,12 @@ impl Handshake {
         &self.request
     }
 
+    /// Where a recovered client's knowledge ends: the last offset that it has seen.
+    #[must_use]
+    pub fn offset(&self) -> Option<&str> {
+        self.offset.as_deref()
+    }
+
     /// The request that opened the session.
     #[must_use]
     pub fn opening_request(&self) -> &RequestHead {
@@ -169,35 +182,82 @@ pub(crate) struct Undecided {
 }
 
 impl Undecided {
-    pub(crate) fn new(target: Target, auth: Option<ByteString>, session: Arc<Session>, request: Arc<RequestHead>) -> Self {
-        Self { target, auth, session, request }
+    pub(crate) fn new(
+        target: Target,
+        auth: Option<ByteString>,
+        session: Arc<Session>,
+        request: Arc<RequestHead>,
+    ) -> Self {
+        Self {
+            target,
+            auth,
+            session,
+            request,
+        }
     }
 
     pub(crate) async fn decide(self, shared: Arc<Shared>) -> Decision {
-        let Self { target, auth, session, request } = self;
+        let Self {
+            target,
+            auth,
+            session,
+            request,
+        } = self;
         let store = shared.store.clone();
         let name = target.members.name();
         let recovered = match &store {
-            Some(store) => recover(store.as_ref(), name, auth.as_deref()).await,
+            Some(store) => recover(store.as_ref(), name, auth.as_deref(), &request).await,
             None => None,
         };
-        let (identity, missed, rooms): (_, Vec<Encoded>, _) = match recovered {
-            Some((pid, state)) => ((state.sid.into(), Some(pid.into()), true), state.missed, state.rooms),
-            None => ((new_id().into(), store.is_some().then(|| new_id().into()), false), Vec::new(), Vec::new()),
+        let (identity, offset, missed, rooms) = match recovered {
+            Some((claimed, state)) => {
+                let identity = (state.sid.into(), Some(claimed.pid.into()), true);
+                (identity, Some(claimed.offset), state.missed, state.rooms)
+            }
+            None => {
+                let identity = (
+                    new_id().into(),
+                    store.is_some().then(|| new_id().into()),
+                    false,
+                );
+                (identity, None, Vec::new(), Vec::new())
+            }
         };
         let socket = Socket::new(identity, session, target.members, store);
         socket.members().add(&socket);
         for room in &rooms {
             socket.join(room);
         }
-        let handshake = Handshake { socket: socket.clone(), auth, request };
+        let handshake = Handshake {
+            socket: socket.clone(),
+            auth,
+            request,
+            offset,
+        };
         let result = (target.handler)(Connecting { handshake }).await;
-        Decision { socket, missed, result }
+        Decision {
+            socket,
+            missed,
+            result,
+        }
     }
 }
 
-async fn recover(store: &dyn RecoveryStore, namespace: &str, auth: Option<&str>) -> Option<(String, crate::recovery::Recovered)> {
-    let claim: Claim = serde_json::from_str(auth?).ok()?;
-    let state = store.take(namespace, &claim.pid, &claim.offset).await?;
-    Some((claim.pid, state))
+async fn recover(
+    store: &dyn RecoveryStore,
+    namespace: &str,
+    auth: Option<&str>,
+    request: &RequestHead,
+) -> Option<(Claimed, Recovered)> {
+    let auth = auth?;
+    let claimed: Claimed = serde_json::from_str(auth).ok()?;
+    let claim = Claim {
+        namespace,
+        pid: &claimed.pid,
+        offset: &claimed.offset,
+        auth,
+        request,
+    };
+    let state = store.take(claim).await?;
+    Some((claimed, state))
 }

@@ -1,7 +1,7 @@
 //! What a socket hears: events, and its end.
 
-use actix::{Message, Recipient};
 use actix::dev::SendError;
+use actix::{Message, Recipient};
 use bytestring::ByteString;
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;

@@ -9,6 +9,7 @@ use futures_util::future::LocalBoxFuture;
 
 pub use memory::MemoryStore;
 
+use crate::engine::RequestHead;
 use crate::packet::Encoded;
 
 /// A socket's state, to be found again by its `pid`.
@@ -33,6 +34,21 @@ pub struct Recovered {
     pub rooms: Vec<String>,
     /// What it missed, in order.
     pub missed: Vec<Encoded>,
+}
+
+/// What a client says to get its state back, before it is believed.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    /// The namespace that it asks to join.
+    pub namespace: &'a str,
+    /// The private id that it was given before.
+    pub pid: &'a str,
+    /// The last offset that it has seen.
+    pub offset: &'a str,
+    /// Its `auth`, as JSON: whose state it is may have to be checked.
+    pub auth: &'a str,
+    /// The request that brought this CONNECT packet.
+    pub request: &'a RequestHead,
 }
 
 /// An event that left through the crate's own sockets and rooms.
@@ -74,6 +90,7 @@ pub trait RecoveryStore: Debug + Send + Sync + 'static {
     fn closed(&self, socket: SavedSocket, recoverable: bool);
 
     /// Finds a socket's state and takes it away in one step, so that no two connections recover it.
-    /// `offset` is the last one that the client has seen.
-    fn take<'a>(&'a self, namespace: &'a str, pid: &'a str, offset: &'a str) -> LocalBoxFuture<'a, Option<Recovered>>;
+    /// `None` makes it a new socket. Called before the connect handler, which sees the outcome in
+    /// [`Socket::is_recovered`](crate::Socket::is_recovered) and may still refuse.
+    fn take<'a>(&'a self, claim: Claim<'a>) -> LocalBoxFuture<'a, Option<Recovered>>;
 }

@@ -8,7 +8,9 @@ use actix_web::http::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use socketio::engine::packet::{Frame, Message};
-use socketio::engine::{CloseReason, Config, Engine, Factory, Refused, RequestHead, Service, Session, Work};
+use socketio::engine::{
+    CloseReason, Config, Engine, Factory, Refused, RequestHead, Service, Session, Work,
+};
 
 use crate::Mount;
 
@@ -31,7 +33,11 @@ impl Factory for Application {
     type Service = Talk;
 
     fn open(&self, session: &Arc<Session>) -> Talk {
-        Talk { session: Arc::clone(session), greeting: self.greeting, answer: self.answer }
+        Talk {
+            session: Arc::clone(session),
+            greeting: self.greeting,
+            answer: self.answer,
+        }
     }
 }
 
@@ -62,13 +68,19 @@ fn repeat(message: &Message, _: &RequestHead) -> Option<Frame> {
 }
 
 fn give(message: &Message, request: &RequestHead) -> Option<Frame> {
-    let Message::Text(text) = message else { return repeat(message, request) };
+    let Message::Text(text) = message else {
+        return repeat(message, request);
+    };
     match &**text {
         "give binary" => Some(Frame::Binary(Bytes::from_static(&[0, 1, 2, 3, 4]))),
         "give utf8" => Some(Frame::message("пойду спать всем спокойной ночи")),
         "sendHeaders" => {
-            let headers = request.headers().map(|(name, value)| (name.to_owned(), Value::from(value)));
-            Some(Frame::message(&Value::Object(headers.collect::<Map<_, _>>()).to_string()))
+            let headers = request
+                .headers()
+                .map(|(name, value)| (name.to_owned(), Value::from(value)));
+            Some(Frame::message(
+                &Value::Object(headers.collect::<Map<_, _>>()).to_string(),
+            ))
         }
         _ => repeat(message, request),
     }
@@ -81,18 +93,38 @@ pub(crate) fn echo() -> Mount {
         max_payload: 1_000_000,
         ..Config::default()
     };
-    let engine = Arc::new(Engine::new(config, Application { greeting: None, answer: repeat }));
+    let engine = Arc::new(Engine::new(
+        config,
+        Application {
+            greeting: None,
+            answer: repeat,
+        },
+    ));
     Box::new(move |config| engine.configure("/engine.io/")(config))
 }
 
 pub(crate) fn client() -> Mount {
-    let config = Config { ping_interval: Duration::from_millis(500), max_payload: 100, ..Config::default() };
-    let engine = Engine::new(config, Application { greeting: Some("hi"), answer: give })
-        .allow(|request: &HttpRequest| {
-            let denied = RequestHead::new(request).query_value("deny").is_some();
-            std::future::ready(if denied { Err(Refused::default()) } else { Ok(()) })
+    let config = Config {
+        ping_interval: Duration::from_millis(500),
+        max_payload: 100,
+        ..Config::default()
+    };
+    let engine = Engine::new(
+        config,
+        Application {
+            greeting: Some("hi"),
+            answer: give,
+        },
+    )
+    .allow(|request: &HttpRequest| {
+        let denied = RequestHead::new(request).query_value("deny").is_some();
+        std::future::ready(if denied {
+            Err(Refused::default())
+        } else {
+            Ok(())
         })
-        .initial_headers(|_, headers| cookies(headers));
+    })
+    .initial_headers(|_, headers| cookies(headers));
     let engine = Arc::new(engine);
     Box::new(move |config| engine.configure("/engine.io/")(config))
 }
@@ -102,7 +134,7 @@ fn cookies(headers: &mut HeaderMap) {
         "1=1; Max-Age=86400",
         "2=2; Path=/; HttpOnly; Secure; SameSite=Strict",
         "3=3; Max-Age=0",
-        "4=4; Expires=Thu, 01 Jan 2026 00:00:00 GMT",
+        "4=4; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
     ] {
         headers.append(SET_COOKIE, HeaderValue::from_static(cookie));
     }

@@ -34,7 +34,12 @@ pub trait Service: Unpin + 'static {
     /// The session is open.
     fn opened(&mut self, work: &mut Work<Self::Outcome>);
     /// A message came, carried by `request`: the POST, or the WebSocket's own request.
-    fn message(&mut self, message: Said, request: &Arc<RequestHead>, work: &mut Work<Self::Outcome>);
+    fn message(
+        &mut self,
+        message: Said,
+        request: &Arc<RequestHead>,
+        work: &mut Work<Self::Outcome>,
+    );
     /// A future of its own is done.
     fn outcome(&mut self, outcome: Self::Outcome, work: &mut Work<Self::Outcome>);
     /// A handle of its own asked for attention, see [`Session::poke`]; `close` tells that the whole
@@ -54,13 +59,19 @@ pub struct Work<O> {
 
 impl<O> std::fmt::Debug for Work<O> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Work").field("close", &self.close).finish_non_exhaustive()
+        f.debug_struct("Work")
+            .field("close", &self.close)
+            .finish_non_exhaustive()
     }
 }
 
 impl<O> Work<O> {
     fn new() -> Self {
-        Self { before_next: None, beside: Vec::new(), close: None }
+        Self {
+            before_next: None,
+            beside: Vec::new(),
+            close: None,
+        }
     }
 
     /// The next message waits until this is done: how a slow handler slows its peer.
@@ -169,21 +180,25 @@ impl<S: Service> Connection<S> {
 
     fn carry_out(&mut self, work: Work<S::Outcome>, ctx: &mut Context<Self>) {
         for future in work.beside {
-            ctx.spawn(wrap_future(future).map(|outcome, act: &mut Self, ctx: &mut Context<Self>| {
-                if !act.closed {
-                    act.with_service(ctx, |service, work| service.outcome(outcome, work));
-                }
-            }));
+            ctx.spawn(wrap_future(future).map(
+                |outcome, act: &mut Self, ctx: &mut Context<Self>| {
+                    if !act.closed {
+                        act.with_service(ctx, |service, work| service.outcome(outcome, work));
+                    }
+                },
+            ));
         }
         if let Some(future) = work.before_next {
             self.busy = true;
-            ctx.spawn(wrap_future(future).map(|outcome, act: &mut Self, ctx: &mut Context<Self>| {
-                act.busy = false;
-                if !act.closed {
-                    act.with_service(ctx, |service, work| service.outcome(outcome, work));
-                }
-                act.run(ctx);
-            }));
+            ctx.spawn(wrap_future(future).map(
+                |outcome, act: &mut Self, ctx: &mut Context<Self>| {
+                    act.busy = false;
+                    if !act.closed {
+                        act.with_service(ctx, |service, work| service.outcome(outcome, work));
+                    }
+                    act.run(ctx);
+                },
+            ));
         }
         if let Some(reason) = work.close {
             self.close(reason, ctx);
@@ -194,7 +209,9 @@ impl<S: Service> Connection<S> {
     fn run(&mut self, ctx: &mut Context<Self>) {
         let mut left = PACKETS_PER_TURN;
         while !self.busy && !self.closed {
-            let Some((source, request)) = self.sources.front_mut() else { break };
+            let Some((source, request)) = self.sources.front_mut() else {
+                break;
+            };
             if left == 0 {
                 if !std::mem::replace(&mut self.yielded, true) {
                     ctx.notify(Continue);
@@ -247,7 +264,12 @@ impl<S: Service> Connection<S> {
 
     fn ping(&mut self, due: Instant, ctx: &mut Context<Self>) {
         let _ = self.session.send(&[Frame::Text(Bytes::from_static(b"2"))]);
-        let due = due + self.session.config().ping_timeout.saturating_sub(PONG_SLACK);
+        let due = due
+            + self
+                .session
+                .config()
+                .ping_timeout
+                .saturating_sub(PONG_SLACK);
         self.pong = Some(Pong { put_off: false });
         self.await_pong(due, ctx);
     }
@@ -280,7 +302,10 @@ impl<S: Service> Connection<S> {
         }
         self.session.shut(reason);
         let lingers = reason.is_told_to_polls() && !self.session.is_websocket();
-        self.registry.remove(self.session.id(), lingers.then(|| self.session.config().close_timeout));
+        self.registry.remove(
+            self.session.id(),
+            lingers.then(|| self.session.config().close_timeout),
+        );
         self.sources.clear();
         for waiter in self.waiters.drain(..) {
             let _ = waiter.send(false);

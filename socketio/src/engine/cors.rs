@@ -22,16 +22,23 @@ impl std::fmt::Debug for Cors {
 impl Cors {
     /// Allows the origins for which `allows` is true.
     pub fn new(allows: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
-        Self { allows: Arc::new(allows) }
+        Self {
+            allows: Arc::new(allows),
+        }
     }
 
     /// Adds what the answer to any request must carry.
     pub(crate) fn apply(&self, request: &HeaderMap, answer: &mut HeaderMap) {
         answer.append(header::VARY, HeaderValue::from_static("Origin"));
-        let Some(origin) = request.get(header::ORIGIN) else { return };
+        let Some(origin) = request.get(header::ORIGIN) else {
+            return;
+        };
         if origin.to_str().is_ok_and(|origin| (self.allows)(origin)) {
             answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-            answer.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+            answer.insert(
+                header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+                HeaderValue::from_static("true"),
+            );
         }
     }
 
@@ -41,7 +48,10 @@ impl Cors {
         if !answer.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
             return;
         }
-        answer.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
+        answer.insert(
+            header::ACCESS_CONTROL_ALLOW_METHODS,
+            HeaderValue::from_static("GET, POST"),
+        );
         if let Some(headers) = request.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
             answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, headers.clone());
         }

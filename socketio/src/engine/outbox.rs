@@ -150,14 +150,22 @@ impl Outbox {
     fn wake_all(&mut self) {
         let link = self.link.as_mut().and_then(|link| link.waker.take());
         let poll = self.poll.as_mut().and_then(|poll| poll.waker.take());
-        for waker in link.into_iter().chain(poll).chain(self.flush_waiters.drain(..)) {
+        for waker in link
+            .into_iter()
+            .chain(poll)
+            .chain(self.flush_waiters.drain(..))
+        {
             waker.wake();
         }
     }
 
     /// Whether a frame pushed now would leave at once: nothing waits, and the transport is there.
     pub(crate) fn is_writable(&self) -> bool {
-        let there = if self.upgraded { self.link.is_some() } else { self.poll.is_some() };
+        let there = if self.upgraded {
+            self.link.is_some()
+        } else {
+            self.poll.is_some()
+        };
         self.phase == Phase::Open && self.queue.is_empty() && there
     }
 
@@ -167,7 +175,9 @@ impl Outbox {
 
     /// How long frames have waited with none taken.
     pub(crate) fn stalled_for(&self) -> Duration {
-        self.waiting_since.map(|since| since.elapsed()).unwrap_or_default()
+        self.waiting_since
+            .map(|since| since.elapsed())
+            .unwrap_or_default()
     }
 
     pub(crate) fn waiting_bytes(&self) -> usize {
@@ -182,7 +192,8 @@ impl Outbox {
     /// Registers a task to be woken at the next flush or close; refuses beyond the bound.
     pub(crate) fn wait_for_flush(&mut self, cx: &Context<'_>) -> bool {
         if self.flush_waiters.len() >= MAX_FLUSH_WAITERS {
-            self.flush_waiters.retain(|waker| !waker.will_wake(cx.waker()));
+            self.flush_waiters
+                .retain(|waker| !waker.will_wake(cx.waker()));
         }
         if self.flush_waiters.len() >= MAX_FLUSH_WAITERS {
             return false;
@@ -251,7 +262,10 @@ impl Outbox {
             return None;
         }
         self.next_id += 1;
-        self.poll = Some(PollSlot { id: self.next_id, waker: None });
+        self.poll = Some(PollSlot {
+            id: self.next_id,
+            waker: None,
+        });
         Some(self.next_id)
     }
 
@@ -270,21 +284,29 @@ impl Outbox {
     }
 
     /// The answer to the poll, once there is one. `hurry` asks for a noop if nothing waits.
-    pub(crate) fn poll_answer(&mut self, id: u64, hurry: bool, cx: &Context<'_>) -> Poll<PollAnswer> {
+    pub(crate) fn poll_answer(
+        &mut self,
+        id: u64,
+        hurry: bool,
+        cx: &Context<'_>,
+    ) -> Poll<PollAnswer> {
         let Some(poll) = self.poll.as_mut().filter(|poll| poll.id == id) else {
             return Poll::Ready(PollAnswer::Gone);
         };
         poll.waker = Some(cx.waker().clone());
-        let mut payload = Vec::new();
-        if !self.upgraded {
-            while let Some(frame) = self.take() {
-                frame.append_to_payload(&mut payload);
-            }
+        if self.upgraded {
+            // It came after the upgrade, or its client did not wait for it as it should have.
+            return Poll::Ready(PollAnswer::Gone);
         }
-        if self.upgraded || (hurry && payload.is_empty() && self.phase == Phase::Open) {
+        let mut payload = Vec::new();
+        while let Some(frame) = self.take() {
+            frame.append_to_payload(&mut payload);
+        }
+        if hurry && payload.is_empty() && self.phase == Phase::Open {
             payload.extend_from_slice(b"6");
         } else if self.phase != Phase::Open && (payload.is_empty() || self.last_words == "1") {
-            Frame::Text(Bytes::from_static(self.last_words.as_bytes())).append_to_payload(&mut payload);
+            let last_words = Frame::Text(Bytes::from_static(self.last_words.as_bytes()));
+            last_words.append_to_payload(&mut payload);
         }
         if payload.is_empty() {
             return Poll::Pending;
@@ -349,7 +371,9 @@ impl Outbox {
     /// Makes the probing WebSocket the transport; `false` if it cannot be any more.
     pub(crate) fn upgrade(&mut self, id: u64) -> bool {
         let open = self.phase == Phase::Open;
-        let Some(link) = self.link(id).filter(|link| open && link.end.is_none()) else { return false };
+        let Some(link) = self.link(id).filter(|link| open && link.end.is_none()) else {
+            return false;
+        };
         link.active = true;
         self.upgraded = true;
         self.hurry_polls = false;
@@ -384,7 +408,9 @@ impl Outbox {
 
     /// Forgets this WebSocket. Answers whether it was the transport.
     pub(crate) fn remove_link(&mut self, id: u64) -> bool {
-        let Some(link) = self.link(id) else { return false };
+        let Some(link) = self.link(id) else {
+            return false;
+        };
         let active = link.active;
         self.link = None;
         self.hurry_polls = false;
@@ -397,7 +423,9 @@ impl Outbox {
         if self.upgraded {
             self.mark_flushed(self.handed);
         }
-        let Some(link) = self.link(id) else { return Poll::Ready(None) };
+        let Some(link) = self.link(id) else {
+            return Poll::Ready(None);
+        };
         if link.close_sent {
             if link.done {
                 return Poll::Ready(None);
@@ -409,16 +437,25 @@ impl Outbox {
         let mut buffer = std::mem::take(&mut link.control);
         while active && buffer.len() < WRITE_CHUNK {
             match self.take() {
-                Some(Frame::Text(bytes)) => Parser::write_message(&mut buffer, bytes, OpCode::Text, true, false),
-                Some(Frame::Binary(bytes)) => Parser::write_message(&mut buffer, bytes, OpCode::Binary, true, false),
+                Some(Frame::Text(bytes)) => {
+                    Parser::write_message(&mut buffer, bytes, OpCode::Text, true, false)
+                }
+                Some(Frame::Binary(bytes)) => {
+                    Parser::write_message(&mut buffer, bytes, OpCode::Binary, true, false)
+                }
                 None => break,
             }
         }
         let drained = !active || self.queue.is_empty();
-        let Some(link) = self.link(id) else { return Poll::Ready(None) };
+        let Some(link) = self.link(id) else {
+            return Poll::Ready(None);
+        };
         if let Some(code) = link.end.filter(|_| drained) {
             let payload = code.map(u16::to_be_bytes);
-            let payload = payload.as_ref().map(|bytes| bytes.as_slice()).unwrap_or_default();
+            let payload = payload
+                .as_ref()
+                .map(|bytes| bytes.as_slice())
+                .unwrap_or_default();
             Parser::write_message(&mut buffer, payload, OpCode::Close, true, false);
             link.close_sent = true;
         }

@@ -19,6 +19,7 @@ use flate2::write::{GzEncoder, ZlibEncoder};
 use futures_util::StreamExt as _;
 
 use super::connection::{Input, Source};
+use super::http::Problem;
 use super::outbox::PollAnswer;
 use super::packet::{Frame, Payload};
 use super::request::RequestHead;
@@ -26,7 +27,7 @@ use super::session::{CloseReason, Session};
 
 /// How soon a poll is ended with a noop while an upgrade waits for it.
 const UPGRADE_POLL: Duration = Duration::from_millis(20);
-/// Most of a refused body that is read on, so that the client sees the answer.
+/// As in Node: no answer to a poll or a POST is kept.
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// The answer that opens a session.
@@ -61,11 +62,14 @@ pub(crate) async fn poll(session: Arc<Session>, request: &HttpRequest) -> HttpRe
         session.close(CloseReason::TransportError);
         return HttpResponse::BadRequest().finish();
     };
-    let waiting = Waiting { session: Arc::clone(&session), id };
+    let waiting = Waiting {
+        session: Arc::clone(&session),
+        id,
+    };
     let answer = wait(&waiting).await;
     session.outbox().close_poll(id);
     match answer {
-        PollAnswer::Gone => HttpResponse::BadRequest().finish(),
+        PollAnswer::Gone => Problem::BadRequest.answer(),
         PollAnswer::Payload(payload, upto) => answer_poll(&session, payload, upto, request),
     }
 }
@@ -77,17 +81,33 @@ async fn wait(waiting: &Waiting) -> PollAnswer {
         if outbox.hurries_polls() && hurry.is_none() {
             hurry = Some(Box::pin(tokio::time::sleep(UPGRADE_POLL)));
         }
-        let due = hurry.as_mut().is_some_and(|hurry| hurry.as_mut().poll(cx).is_ready());
+        let due = hurry
+            .as_mut()
+            .is_some_and(|hurry| hurry.as_mut().poll(cx).is_ready());
         outbox.poll_answer(waiting.id, due, cx)
     })
     .await
 }
 
-fn answer_poll(session: &Arc<Session>, payload: Vec<u8>, upto: u64, request: &HttpRequest) -> HttpResponse {
+fn answer_poll(
+    session: &Arc<Session>,
+    payload: Vec<u8>,
+    upto: u64,
+    request: &HttpRequest,
+) -> HttpResponse {
     let mut answer = HttpResponse::Ok();
-    answer.insert_header((header::CACHE_CONTROL, NO_STORE)).content_type("text/plain; charset=UTF-8");
-    let compressible = session.config().compression_threshold.is_some_and(|least| payload.len() >= least);
-    let compressed = if compressible { compress(&payload, request.headers()) } else { None };
+    answer
+        .insert_header((header::CACHE_CONTROL, NO_STORE))
+        .content_type("text/plain; charset=UTF-8");
+    let compressible = session
+        .config()
+        .compression_threshold
+        .is_some_and(|least| payload.len() >= least);
+    let compressed = if compressible {
+        compress(&payload, request.headers())
+    } else {
+        None
+    };
     if compressible {
         answer.insert_header((header::VARY, "Accept-Encoding"));
     }
@@ -98,7 +118,11 @@ fn answer_poll(session: &Arc<Session>, payload: Vec<u8>, upto: u64, request: &Ht
         }
         None => payload,
     };
-    let body = PollBody { bytes: Bytes::from(bytes), session: Arc::clone(session), upto };
+    let body = PollBody {
+        bytes: Bytes::from(bytes),
+        session: Arc::clone(session),
+        upto,
+    };
     answer.body(body)
 }
 
@@ -108,7 +132,10 @@ fn compress(payload: &[u8], headers: &HeaderMap) -> Option<(&'static str, Vec<u8
     let takes = |encoding: &str| {
         accepted.split(',').any(|one| {
             let (name, weight) = one.split_once(';').unwrap_or((one, ""));
-            let weight = weight.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse::<f32>);
+            let weight = weight
+                .trim()
+                .strip_prefix("q=")
+                .map_or(Ok(1.0), str::parse::<f32>);
             name.trim().eq_ignore_ascii_case(encoding) && weight.is_ok_and(|weight| weight > 0.0)
         })
     };
@@ -139,7 +166,10 @@ impl MessageBody for PollBody {
         BodySize::Sized(self.bytes.len() as u64)
     }
 
-    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         if self.bytes.is_empty() {
             return Poll::Ready(None);
         }
@@ -164,12 +194,19 @@ impl Drop for Posting {
 }
 
 /// Takes packets.
-pub(crate) async fn post(session: Arc<Session>, request: &HttpRequest, payload: web::Payload) -> HttpResponse {
+pub(crate) async fn post(
+    session: Arc<Session>,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> HttpResponse {
     if !session.begin_post() {
         session.close(CloseReason::TransportError);
         return HttpResponse::BadRequest().finish();
     }
-    let mut posting = Posting { session: Arc::clone(&session), finished: false };
+    let mut posting = Posting {
+        session: Arc::clone(&session),
+        finished: false,
+    };
     let (answer, finished) = match receive(&session, request, payload).await {
         Ok(()) => (accepted(), true),
         Err(PostError::TooLarge) => (HttpResponse::PayloadTooLarge().finish(), true),
@@ -203,31 +240,50 @@ enum PostError {
     Closed,
 }
 
-async fn receive(session: &Session, request: &HttpRequest, payload: web::Payload) -> Result<(), PostError> {
+async fn receive(
+    session: &Session,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<(), PostError> {
     let content_type = request.headers().get(header::CONTENT_TYPE);
     if content_type.is_some_and(|value| value.as_bytes() == b"application/octet-stream") {
         return Err(PostError::Broken);
     }
     let config = session.config();
     let body = read_body(payload, declared_length(request), config.max_payload);
-    let body = tokio::time::timeout(config.post_timeout, body).await.map_err(|_| PostError::Broken)??;
+    let body = tokio::time::timeout(config.post_timeout, body)
+        .await
+        .map_err(|_| PostError::Broken)??;
     let text = ByteString::try_from(body).map_err(|_| PostError::NotPackets)?;
     if Payload::count(&text) > config.max_packets_per_payload {
         return Err(PostError::NotPackets);
     }
     let head = Arc::new(RequestHead::new(request));
     let actor = session.actor().ok_or(PostError::Closed)?;
-    match actor.send(Input::Packets(Source::Post(Payload::new(text)), head)).await {
+    match actor
+        .send(Input::Packets(Source::Post(Payload::new(text)), head))
+        .await
+    {
         Ok(true) => Ok(()),
         Ok(false) | Err(_) => Err(PostError::Closed),
     }
 }
 
 fn declared_length(request: &HttpRequest) -> Option<usize> {
-    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    request
+        .headers()
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
 }
 
-async fn read_body(mut payload: web::Payload, declared: Option<usize>, max: usize) -> Result<Bytes, PostError> {
+async fn read_body(
+    mut payload: web::Payload,
+    declared: Option<usize>,
+    max: usize,
+) -> Result<Bytes, PostError> {
     if declared.is_some_and(|length| length > max) {
         return Err(PostError::TooLarge);
     }

@@ -35,7 +35,10 @@ struct Sessions {
 
 impl Registry {
     pub(crate) fn new(max: usize) -> Self {
-        Self { sessions: Mutex::default(), max }
+        Self {
+            sessions: Mutex::default(),
+            max,
+        }
     }
 
     fn sessions(&self) -> MutexGuard<'_, Sessions> {
@@ -52,7 +55,9 @@ impl Registry {
         if sessions.closed || sessions.by_id.len() >= self.max {
             return false;
         }
-        sessions.by_id.insert(session.id().into(), Arc::clone(session));
+        sessions
+            .by_id
+            .insert(session.id().into(), Arc::clone(session));
         true
     }
 

@@ -32,7 +32,12 @@ const DISCARD: Duration = Duration::from_secs(5);
 const CLOSE_FRAME: [u8; 2] = [0x88, 0];
 
 /// Opens a session on a WebSocket.
-pub(crate) fn open(session: &Arc<Session>, packet: Frame, request: &HttpRequest, payload: web::Payload) -> HttpResponse {
+pub(crate) fn open(
+    session: &Arc<Session>,
+    packet: Frame,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> HttpResponse {
     let link = {
         let mut outbox = session.outbox();
         let _ = outbox.push(&[packet]);
@@ -42,12 +47,22 @@ pub(crate) fn open(session: &Arc<Session>, packet: Frame, request: &HttpRequest,
 }
 
 /// Lets a WebSocket try to take over from polling.
-pub(crate) fn upgrade(session: Arc<Session>, request: &HttpRequest, payload: web::Payload) -> HttpResponse {
+pub(crate) fn upgrade(
+    session: Arc<Session>,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> HttpResponse {
     let link = session.outbox().open_link(false);
     attach(&session, link, false, request, payload)
 }
 
-fn attach(session: &Arc<Session>, link: Option<u64>, active: bool, request: &HttpRequest, payload: web::Payload) -> HttpResponse {
+fn attach(
+    session: &Arc<Session>,
+    link: Option<u64>,
+    active: bool,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> HttpResponse {
     let mut answer = match ws::handshake(request.head()) {
         Ok(answer) => answer,
         Err(error) => {
@@ -59,9 +74,16 @@ fn attach(session: &Arc<Session>, link: Option<u64>, active: bool, request: &Htt
     };
     let Some(id) = link else {
         // Another WebSocket has it, or tries to: as in Node, this one is closed again.
-        return answer.body(Bytes::from_static(&CLOSE_FRAME)).map_into_boxed_body().into();
+        return answer
+            .body(Bytes::from_static(&CLOSE_FRAME))
+            .map_into_boxed_body()
+            .into();
     };
-    let body = LinkBody { session: Arc::clone(session), id, linger: None };
+    let body = LinkBody {
+        session: Arc::clone(session),
+        id,
+        linger: None,
+    };
     let config = session.config();
     let reader = Reader {
         session: Arc::clone(session),
@@ -94,7 +116,10 @@ impl MessageBody for LinkBody {
         BodySize::Stream
     }
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let this = &mut *self;
         let (polled, closing) = {
             let mut outbox = this.session.outbox();
@@ -102,7 +127,9 @@ impl MessageBody for LinkBody {
             (polled, outbox.link_ends(this.id))
         };
         if polled.is_pending() && closing {
-            let linger = this.linger.get_or_insert_with(|| Box::pin(sleep(CLOSE_LINGER)));
+            let linger = this
+                .linger
+                .get_or_insert_with(|| Box::pin(sleep(CLOSE_LINGER)));
             if linger.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(None);
             }
@@ -159,7 +186,9 @@ impl Reader {
                 }
             }
             Err(End::Violation(violation)) => {
-                self.session.outbox().end_link(self.id, Some(violation.close_code()));
+                self.session
+                    .outbox()
+                    .end_link(self.id, Some(violation.close_code()));
                 if self.active {
                     self.session.close(CloseReason::TransportError);
                 }
@@ -179,9 +208,13 @@ impl Reader {
             let chunk = if self.active {
                 self.payload.next().await
             } else {
-                timeout_at(upgrade_due, self.payload.next()).await.map_err(|_| End::Ended)?
+                timeout_at(upgrade_due, self.payload.next())
+                    .await
+                    .map_err(|_| End::Ended)?
             };
-            let Some(Ok(chunk)) = chunk else { return Err(End::Gone) };
+            let Some(Ok(chunk)) = chunk else {
+                return Err(End::Gone);
+            };
             self.frames.feed(&chunk);
             drop(chunk);
             self.deliver().await?;
@@ -193,10 +226,12 @@ impl Reader {
         let mut batch = VecDeque::new();
         let mut end = None;
         loop {
-            match self.frames.next() {
+            match self.frames.read() {
                 Ok(None) => break,
                 Ok(Some(Received::Ping(payload))) => {
-                    self.session.outbox().control(self.id, OpCode::Pong, &payload);
+                    self.session
+                        .outbox()
+                        .control(self.id, OpCode::Pong, &payload);
                 }
                 Ok(Some(Received::Close(code))) => {
                     end = Some(End::PeerCloses(code));
@@ -222,7 +257,9 @@ impl Reader {
 
     /// One step of the upgrade: `2probe`, answered with `3probe`, then `5`.
     fn probe(&mut self, message: &Received) -> Result<(), End> {
-        let Received::Text(text) = message else { return Err(End::Ended) };
+        let Received::Text(text) = message else {
+            return Err(End::Ended);
+        };
         let mut outbox = self.session.outbox();
         match packet::decode(text) {
             Ok(Packet::Ping(payload)) if payload == "probe" => {

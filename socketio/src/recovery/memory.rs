@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 
-use super::{Recorded, Recovered, RecoveryStore, SavedSocket};
+use super::{Claim, Recorded, Recovered, RecoveryStore, SavedSocket};
 
 /// Most events kept; older ones are forgotten.
 const MAX_EVENTS: usize = 65_536;
@@ -40,7 +40,18 @@ impl MemoryStore {
     /// A store that forgets after `max_age`; in Node that is two minutes by default.
     #[must_use]
     pub fn new(max_age: Duration) -> Self {
-        Self { max_age, start: rand::random(), next: AtomicU64::new(0), kept: Mutex::default() }
+        Self {
+            max_age,
+            start: rand::random(),
+            next: AtomicU64::new(0),
+            kept: Mutex::default(),
+        }
+    }
+
+    fn take_now(&self, namespace: &str, pid: &str, offset: &str) -> Option<Recovered> {
+        let mut kept = self.kept();
+        kept.forget(self.max_age);
+        kept.take(namespace, pid, offset)
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -68,24 +79,48 @@ impl Kept {
     }
 
     fn take(&mut self, namespace: &str, pid: &str, offset: &str) -> Option<Recovered> {
-        if self.sockets.get(pid).is_none_or(|socket| socket.namespace != namespace) {
+        if self
+            .sockets
+            .get(pid)
+            .is_none_or(|socket| socket.namespace != namespace)
+        {
             return None;
         }
-        let seen = self.events.iter().position(|(_, event)| event.offset == offset)?;
+        let seen = self
+            .events
+            .iter()
+            .position(|(_, event)| event.offset == offset)?;
         let socket = self.sockets.remove(pid)?;
         let hears = |event: &Recorded| {
-            let in_any = |rooms: &[String]| rooms.iter().any(|room| *room == socket.sid || socket.rooms.contains(room));
-            event.namespace == namespace && (event.rooms.is_empty() || in_any(&event.rooms)) && !in_any(&event.except)
+            let in_any = |rooms: &[String]| {
+                rooms
+                    .iter()
+                    .any(|room| *room == socket.sid || socket.rooms.contains(room))
+            };
+            event.namespace == namespace
+                && (event.rooms.is_empty() || in_any(&event.rooms))
+                && !in_any(&event.except)
         };
         let later = self.events.iter().skip(seen + 1).map(|(_, event)| event);
-        let missed = later.filter(|event| hears(event)).map(|event| event.packet.clone()).collect();
-        Some(Recovered { sid: socket.sid, rooms: socket.rooms, missed })
+        let missed = later
+            .filter(|event| hears(event))
+            .map(|event| event.packet.clone())
+            .collect();
+        Some(Recovered {
+            sid: socket.sid,
+            rooms: socket.rooms,
+            missed,
+        })
     }
 }
 
 impl RecoveryStore for MemoryStore {
     fn offset(&self) -> Option<String> {
-        Some(format!("{:x}.{:x}", self.start, self.next.fetch_add(1, Ordering::Relaxed)))
+        Some(format!(
+            "{:x}.{:x}",
+            self.start,
+            self.next.fetch_add(1, Ordering::Relaxed)
+        ))
     }
 
     fn record(&self, event: Recorded) {
@@ -105,11 +140,8 @@ impl RecoveryStore for MemoryStore {
         kept.forget(self.max_age);
     }
 
-    fn take<'a>(&'a self, namespace: &'a str, pid: &'a str, offset: &'a str) -> LocalBoxFuture<'a, Option<Recovered>> {
-        let mut kept = self.kept();
-        kept.forget(self.max_age);
-        let taken = kept.take(namespace, pid, offset);
-        drop(kept);
+    fn take<'a>(&'a self, claim: Claim<'a>) -> LocalBoxFuture<'a, Option<Recovered>> {
+        let taken = self.take_now(claim.namespace, claim.pid, claim.offset);
         std::future::ready(taken).boxed_local()
     }
 }
@@ -122,20 +154,39 @@ mod tests {
     fn store(max_age: Duration) -> (MemoryStore, Vec<String>) {
         let store = MemoryStore::new(max_age);
         let mut offsets = Vec::new();
-        for (rooms, except) in [(vec!["s"], vec![]), (vec!["a"], vec![]), (vec![], vec!["a"]), (vec!["b"], vec![]), (vec![], vec![])] {
+        for (rooms, except) in [
+            (vec!["s"], vec![]),
+            (vec!["a"], vec![]),
+            (vec![], vec!["a"]),
+            (vec!["b"], vec![]),
+            (vec![], vec![]),
+        ] {
             let offset = store.offset().unwrap();
-            let packet = EventBuilder::new("e").encode("/", None, Some(&offset)).unwrap();
+            let packet = EventBuilder::new("e")
+                .encode("/", None, Some(&offset))
+                .unwrap();
             let names = |rooms: Vec<&str>| rooms.into_iter().map(str::to_owned).collect();
-            store.record(Recorded { namespace: "/".into(), offset: offset.clone(), rooms: names(rooms), except: names(except), packet });
+            store.record(Recorded {
+                namespace: "/".into(),
+                offset: offset.clone(),
+                rooms: names(rooms),
+                except: names(except),
+                packet,
+            });
             offsets.push(offset);
         }
-        let socket = SavedSocket { namespace: "/".into(), sid: "s".into(), pid: "p".into(), rooms: vec!["a".into()] };
+        let socket = SavedSocket {
+            namespace: "/".into(),
+            sid: "s".into(),
+            pid: "p".into(),
+            rooms: vec!["a".into()],
+        };
         store.closed(socket, true);
         (store, offsets)
     }
 
     fn take(store: &MemoryStore, namespace: &str, offset: &str) -> Option<Recovered> {
-        store.take(namespace, "p", offset).now_or_never().unwrap()
+        store.take_now(namespace, "p", offset)
     }
 
     #[test]
