@@ -1,4 +1,9 @@
-//! Engine.IO v4 and Socket.IO v5 for actix-web.
+#![doc = include_str!("../README.md")]
+//!
+//! What lives where: [`engine`] is the transport and knows nothing of Socket.IO; [`packet`] is Socket.IO's
+//! packets as bytes; `client` puts the two together, one for each session, in the session's actor; `connect`,
+//! `event`, `handler` and `socket` are what an application sees of it; `namespace` is rooms; [`recovery`] is what is
+//! remembered; `server` is where all of it is put together. Nothing here knows what the events mean.
 
 mod client;
 mod connect;

@@ -43,7 +43,8 @@ pub(crate) fn open(
         let _ = outbox.push(&[packet]);
         outbox.open_link(true)
     };
-    attach(session, link, true, request, payload)
+    let head = Arc::clone(session.request());
+    attach(session, link, head, request, payload)
 }
 
 /// Lets a WebSocket try to take over from polling.
@@ -53,13 +54,14 @@ pub(crate) fn upgrade(
     payload: web::Payload,
 ) -> HttpResponse {
     let link = session.outbox().open_link(false);
-    attach(&session, link, false, request, payload)
+    let head = Arc::new(RequestHead::new(request));
+    attach(&session, link, head, request, payload)
 }
 
 fn attach(
     session: &Arc<Session>,
     link: Option<u64>,
-    active: bool,
+    head: Arc<RequestHead>,
     request: &HttpRequest,
     payload: web::Payload,
 ) -> HttpResponse {
@@ -88,11 +90,11 @@ fn attach(
     let reader = Reader {
         session: Arc::clone(session),
         id,
-        active,
+        active: session.is_websocket(),
         probed: false,
         payload,
         frames: FrameReader::new(config.max_payload, config.max_fragments),
-        head: Arc::new(RequestHead::new(request)),
+        head,
     };
     actix_web::rt::spawn(reader.run());
     match answer.message_body(body) {
