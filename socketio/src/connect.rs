@@ -228,6 +228,7 @@ impl Undecided {
         for room in &rooms {
             socket.join(room);
         }
+        let mut joining = Joining(Some(socket.clone()));
         let handshake = Handshake {
             socket: socket.clone(),
             auth,
@@ -235,10 +236,22 @@ impl Undecided {
             offset,
         };
         let result = (target.handler)(Connecting { handshake }).await;
+        joining.0 = None;
         Decision {
             socket,
             missed,
             result,
+        }
+    }
+}
+
+/// Takes a socket out of its rooms again if its handler panics.
+struct Joining(Option<Socket>);
+
+impl Drop for Joining {
+    fn drop(&mut self) {
+        if let Some(socket) = self.0.take() {
+            socket.members().remove(&socket);
         }
     }
 }

@@ -267,15 +267,15 @@ impl SocketIo {
     }
 
     /// Takes no more clients and closes every transport, without a DISCONNECT packet, so that clients
-    /// reconnect by themselves. What waits is sent first. Waits until every session is closed, or
-    /// `grace` is over; answers how many are left then.
-    pub async fn shutdown(&self, grace: Duration) -> usize {
+    /// reconnect by themselves. What waits is sent first. Waits until every client has heard of it,
+    /// or `grace` is over; answers whether all have. The HTTP server is to be stopped after this.
+    pub async fn shutdown(&self, grace: Duration) -> bool {
         const LOOK: Duration = Duration::from_millis(10);
         self.engine.shutdown();
         let due = tokio::time::Instant::now() + grace;
-        while self.engine.sessions() > 0 && tokio::time::Instant::now() < due {
+        while !self.engine.is_quiet() && tokio::time::Instant::now() < due {
             tokio::time::sleep(LOOK).await;
         }
-        self.engine.sessions()
+        self.engine.is_quiet()
     }
 }

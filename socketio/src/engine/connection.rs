@@ -13,7 +13,6 @@ use tokio::sync::oneshot;
 
 use super::frame::Received;
 use super::packet::{self, Frame, InvalidPacket, Message as Said, Packet, Payload};
-use super::registry::Registry;
 use super::request::RequestHead;
 use super::session::{CloseReason, Session};
 
@@ -132,7 +131,6 @@ struct Continue;
 /// See the module's documentation.
 pub(crate) struct Connection<S: Service> {
     session: Arc<Session>,
-    registry: Arc<Registry>,
     service: S,
     sources: VecDeque<(Source, Arc<RequestHead>)>,
     waiters: Vec<oneshot::Sender<bool>>,
@@ -152,10 +150,9 @@ struct Pong {
 }
 
 impl<S: Service> Connection<S> {
-    pub(crate) fn new(session: Arc<Session>, registry: Arc<Registry>, service: S) -> Self {
+    pub(crate) fn new(session: Arc<Session>, service: S) -> Self {
         Self {
             session,
-            registry,
             service,
             sources: VecDeque::new(),
             waiters: Vec::new(),
@@ -302,7 +299,7 @@ impl<S: Service> Connection<S> {
         }
         self.session.shut(reason);
         let lingers = reason.is_told_to_polls() && !self.session.is_websocket();
-        self.registry.remove(
+        self.session.registry().remove(
             self.session.id(),
             lingers.then(|| self.session.config().close_timeout),
         );

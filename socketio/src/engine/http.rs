@@ -144,6 +144,12 @@ impl<F: Factory> Engine<F> {
         self.registry.len()
     }
 
+    /// Whether there is no session, and nobody who still has to hear of the end of theirs.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.registry.is_quiet()
+    }
+
     /// Takes no more sessions and closes those that there are: every WebSocket with a Close frame,
     /// every waiting poll with a close packet. Answers how many there were; returns at once.
     pub fn shutdown(&self) -> usize {
@@ -269,6 +275,7 @@ impl<F: Factory> Engine<F> {
             new_id().into(),
             Arc::clone(&self.config),
             head,
+            Arc::clone(&self.registry),
         ));
         if !self.registry.insert(&session) {
             return HttpResponse::ServiceUnavailable().finish();
@@ -286,8 +293,7 @@ impl<F: Factory> Engine<F> {
             polling::open(&open)
         };
         let service = self.factory.open(&session);
-        let actor =
-            Connection::new(Arc::clone(&session), Arc::clone(&self.registry), service).start();
+        let actor = Connection::new(Arc::clone(&session), service).start();
         session.attach(actor.recipient());
         self.add_initial_headers(&session, request, &mut answer);
         answer

@@ -27,6 +27,8 @@ use super::session::{CloseReason, Session};
 
 /// How soon a poll is ended with a noop while an upgrade waits for it.
 const UPGRADE_POLL: Duration = Duration::from_millis(20);
+/// Answers of at least this many bytes are compressed in a thread of their own.
+const COMPRESS_ASIDE: usize = 64 * 1024;
 /// As in Node: no answer to a poll or a POST is kept.
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
@@ -66,12 +68,16 @@ pub(crate) async fn poll(session: Arc<Session>, request: &HttpRequest) -> HttpRe
         session: Arc::clone(&session),
         id,
     };
-    let answer = wait(&waiting).await;
-    session.outbox().close_poll(id);
-    match answer {
+    let answer = match wait(&waiting).await {
         PollAnswer::Gone => Problem::BadRequest.answer(),
-        PollAnswer::Payload(payload, upto) => answer_poll(&session, payload, upto, request),
+        PollAnswer::Payload(payload, upto) => answer_poll(&session, payload, upto, request).await,
+    };
+    session.outbox().close_poll(id);
+    if !session.is_open() {
+        // The client hears of the end by this answer.
+        session.registry().remove(session.id(), None);
     }
+    answer
 }
 
 async fn wait(waiting: &Waiting) -> PollAnswer {
@@ -89,7 +95,7 @@ async fn wait(waiting: &Waiting) -> PollAnswer {
     .await
 }
 
-fn answer_poll(
+async fn answer_poll(
     session: &Arc<Session>,
     payload: Vec<u8>,
     upto: u64,
@@ -103,31 +109,72 @@ fn answer_poll(
         .config()
         .compression_threshold
         .is_some_and(|least| payload.len() >= least);
-    let compressed = if compressible {
-        compress(&payload, request.headers())
-    } else {
-        None
-    };
     if compressible {
         answer.insert_header((header::VARY, "Accept-Encoding"));
     }
-    let bytes = match compressed {
-        Some((encoding, bytes)) => {
-            answer.insert_header((header::CONTENT_ENCODING, encoding));
-            bytes
+    let encoding = if compressible {
+        accepted_encoding(request.headers())
+    } else {
+        None
+    };
+    let bytes = match encoding {
+        Some(encoding) => {
+            answer.insert_header((header::CONTENT_ENCODING, encoding.name()));
+            if payload.len() < COMPRESS_ASIDE {
+                encoding.compress(&payload)
+            } else {
+                web::block(move || encoding.compress(&payload))
+                    .await
+                    .unwrap_or_default()
+            }
         }
         None => payload,
     };
-    let body = PollBody {
+    answer.body(PollBody {
         bytes: Bytes::from(bytes),
         session: Arc::clone(session),
         upto,
-    };
-    answer.body(body)
+    })
 }
 
-/// Compresses in the first encoding of ours that the client takes.
-fn compress(payload: &[u8], headers: &HeaderMap) -> Option<(&'static str, Vec<u8>)> {
+/// An encoding of ours.
+#[derive(Clone, Copy)]
+enum Encoding {
+    Gzip,
+    Deflate,
+}
+
+impl Encoding {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Deflate => "deflate",
+        }
+    }
+
+    /// Writing to memory does not fail.
+    fn compress(self, payload: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Gzip => {
+                let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+                encoder
+                    .write_all(payload)
+                    .and_then(|()| encoder.finish())
+                    .unwrap_or_default()
+            }
+            Self::Deflate => {
+                let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+                encoder
+                    .write_all(payload)
+                    .and_then(|()| encoder.finish())
+                    .unwrap_or_default()
+            }
+        }
+    }
+}
+
+/// The first encoding of ours that the client takes.
+fn accepted_encoding(headers: &HeaderMap) -> Option<Encoding> {
     let accepted = headers.get(header::ACCEPT_ENCODING)?.to_str().ok()?;
     let takes = |encoding: &str| {
         accepted.split(',').any(|one| {
@@ -140,16 +187,12 @@ fn compress(payload: &[u8], headers: &HeaderMap) -> Option<(&'static str, Vec<u8
         })
     };
     if takes("gzip") || takes("*") {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        encoder.write_all(payload).ok()?;
-        return Some(("gzip", encoder.finish().ok()?));
+        Some(Encoding::Gzip)
+    } else if takes("deflate") {
+        Some(Encoding::Deflate)
+    } else {
+        None
     }
-    if takes("deflate") {
-        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
-        encoder.write_all(payload).ok()?;
-        return Some(("deflate", encoder.finish().ok()?));
-    }
-    None
 }
 
 /// A poll's body, which knows when the server has taken it.

@@ -1,6 +1,7 @@
 //! Which sessions there are, by id. Bounded; knows nothing of what they do.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub(crate) fn new_id() -> String {
 pub(crate) struct Registry {
     sessions: Mutex<Sessions>,
     max: usize,
+    /// WebSockets that are still being written to, those of closed sessions too.
+    links: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -38,6 +41,7 @@ impl Registry {
         Self {
             sessions: Mutex::default(),
             max,
+            links: AtomicUsize::new(0),
         }
     }
 
@@ -76,6 +80,19 @@ impl Registry {
 
     pub(crate) fn len(&self) -> usize {
         self.sessions().by_id.len()
+    }
+
+    pub(crate) fn link_opened(&self) {
+        self.links.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn link_closed(&self) {
+        self.links.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Whether there is nothing more to say to anybody.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.links.load(Ordering::Acquire) == 0 && self.len() == 0
     }
 
     /// Takes no more sessions, and answers with those that there are.

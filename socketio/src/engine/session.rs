@@ -12,6 +12,7 @@ use super::config::Config;
 use super::connection::Input;
 use super::outbox::{EmitError, Outbox};
 use super::packet::Frame;
+use super::registry::Registry;
 use super::request::RequestHead;
 
 /// Why a session ended. The text of each is what Node calls it.
@@ -66,6 +67,7 @@ pub struct Session {
     id: Box<str>,
     config: Arc<Config>,
     request: Arc<RequestHead>,
+    registry: Arc<Registry>,
     outbox: Mutex<Outbox>,
     /// Whether a POST is under way.
     posting: AtomicBool,
@@ -73,7 +75,12 @@ pub struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(id: Box<str>, config: Arc<Config>, request: Arc<RequestHead>) -> Self {
+    pub(crate) fn new(
+        id: Box<str>,
+        config: Arc<Config>,
+        request: Arc<RequestHead>,
+        registry: Arc<Registry>,
+    ) -> Self {
         let outbox = Mutex::new(Outbox::new(
             config.max_outgoing_bytes,
             config.max_outgoing_packets,
@@ -82,6 +89,7 @@ impl Session {
             id,
             config,
             request,
+            registry,
             outbox,
             posting: AtomicBool::new(false),
             actor: OnceLock::new(),
@@ -204,6 +212,10 @@ impl Session {
     /// number of times.
     pub fn poke(&self, close: bool) {
         self.tell(Input::Poke(close));
+    }
+
+    pub(crate) fn registry(&self) -> &Arc<Registry> {
+        &self.registry
     }
 
     pub(crate) fn outbox(&self) -> MutexGuard<'_, Outbox> {

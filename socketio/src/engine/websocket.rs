@@ -81,6 +81,7 @@ fn attach(
             .map_into_boxed_body()
             .into();
     };
+    session.registry().link_opened();
     let body = LinkBody {
         session: Arc::clone(session),
         id,
@@ -142,6 +143,7 @@ impl MessageBody for LinkBody {
 
 impl Drop for LinkBody {
     fn drop(&mut self) {
+        self.session.registry().link_closed();
         let was_transport = self.session.outbox().remove_link(self.id);
         if was_transport {
             self.session.close(CloseReason::TransportClose);
