@@ -10,6 +10,7 @@ mod engine;
 mod socket;
 
 use std::io::{Error, ErrorKind};
+use std::net::TcpListener;
 
 use actix_web::web::ServiceConfig;
 use actix_web::{App, HttpServer};
@@ -47,7 +48,7 @@ fn main() -> std::io::Result<()> {
 
 async fn serve(port: u16, workers: usize, mount: Mount) -> std::io::Result<()> {
     let mount = std::sync::Arc::new(mount);
-    HttpServer::new(move || {
+    let server = HttpServer::new(move || {
         let mount = std::sync::Arc::clone(&mount);
         App::new().configure(move |config| mount(config))
     })
@@ -56,8 +57,11 @@ async fn serve(port: u16, workers: usize, mount: Mount) -> std::io::Result<()> {
     // A poll whose client has gone is dropped.
     .h1_allow_half_closed(false)
     .shutdown_timeout(1)
-    .bind(("127.0.0.1", port))?
-    .bind(("::1", port))?
-    .run()
-    .await
+    .bind(("127.0.0.1", port))?;
+    // `localhost` may be either; a machine without IPv6 has the one.
+    let server = match TcpListener::bind(("::1", port)) {
+        Ok(listener) => server.listen(listener)?,
+        Err(_) => server,
+    };
+    server.run().await
 }

@@ -30,7 +30,7 @@ pub(crate) fn mount() -> Mount {
     };
     let quiet = Arc::new(Events::new());
     let ids = Arc::new(Events::new().on("getId", get_id));
-    let main = Arc::new(main_events());
+    let main = Arc::new(more_events(main_events()));
     let mut builder = SocketIo::builder(config)
         .recovery(Arc::new(MemoryStore::new(MAX_AWAY)))
         .engine(|engine| {
@@ -132,6 +132,11 @@ fn main_events() -> Events {
         .on("false", |socket: Socket| async move {
             emit(&socket, EventBuilder::new("false").arg(&false))
         })
+}
+
+/// Those with binary arguments, and those about the socket itself.
+fn more_events(events: Events) -> Events {
+    events
         .on("doge", |socket: Socket| async move {
             emit(&socket, binary("doge"))
         })
