@@ -275,8 +275,12 @@ impl Client {
                     };
                 }
                 self.joined = true;
-                // One that is over already is swept below.
-                socket.connected(&missed);
+                if socket.connected(&missed)
+                    && let Some((_, Entry::Connected { sink, .. })) = self.namespaces.get_mut(place)
+                {
+                    sink.connected();
+                }
+                // One that was over before is let go.
                 self.sweep();
             }
             Err(refusal) => {

@@ -90,6 +90,9 @@ impl Ack {
 /// What reaches a socket's sink: an actix message, so that an actor can be the sink.
 #[derive(Debug)]
 pub enum SocketEvent {
+    /// CONNECT is answered: what is emitted from now on has a ticket, and may be paced by
+    /// [`Session::wait_below`](crate::engine::Session::wait_below).
+    Connected,
     /// The client says something.
     Event(Event),
     /// The socket has left its namespace; nothing follows.
@@ -102,6 +105,8 @@ impl Message for SocketEvent {
 
 /// Takes what a socket hears, in order. Lives in the connection's thread.
 pub trait Sink: 'static {
+    /// CONNECT is answered. Called once, first.
+    fn connected(&mut self) {}
     /// Takes an event. The connection's next one waits for the future, if there is one: that is how
     /// a slow application slows its clients.
     fn event(&mut self, event: Event) -> Option<LocalBoxFuture<'static, ()>>;
@@ -117,10 +122,19 @@ impl Sink for Recipient<SocketEvent> {
         }
     }
 
+    fn connected(&mut self) {
+        tell(self, SocketEvent::Connected);
+    }
+
     fn disconnected(&mut self, reason: DisconnectReason) {
-        if let Err(SendError::Full(event)) = self.try_send(SocketEvent::Disconnected(reason)) {
-            let told = self.send(event);
-            actix::spawn(async move { _ = told.await });
-        }
+        tell(self, SocketEvent::Disconnected(reason));
+    }
+}
+
+/// Tells what must not be lost, whether or not there is room in the mailbox now.
+fn tell(recipient: &Recipient<SocketEvent>, event: SocketEvent) {
+    if let Err(SendError::Full(event)) = recipient.try_send(event) {
+        let told = recipient.send(event);
+        actix::spawn(async move { _ = told.await });
     }
 }

@@ -46,6 +46,7 @@ impl Handler<SocketEvent> for Session {
 
     fn handle(&mut self, event: SocketEvent, ctx: &mut Context<Self>) {
         match event {
+            SocketEvent::Connected => assert!(self.socket.is_connected()),
             SocketEvent::Event(event) => {
                 self.log
                     .lock()
@@ -224,6 +225,36 @@ async fn what_is_emitted_before_connect_is_answered_follows_the_answer() {
     assert!(answer.starts_with("40/early,"), "{answer}");
     assert_eq!(client.hear().await, "42/early,[\"say\",1]");
     assert_eq!(client.hear().await, "42/early,[\"say\",2]");
+}
+
+#[actix_web::test]
+async fn more_than_may_wait_is_streamed_by_pacing() {
+    const COUNT: usize = 3_000;
+    let config = Config {
+        engine: engine::Config {
+            max_outgoing_bytes: 100_000,
+            ..engine::Config::default()
+        },
+        ..Config::default()
+    };
+    let (_, seen, address) = serve(config, |builder| builder);
+    let (mut client, _) = Client::join(&address, "40/shop,").await;
+    let socket = seen.last();
+    let text = "a".repeat(1_000);
+    actix_web::rt::spawn(async move {
+        for number in 0..COUNT {
+            socket.session().wait_below(50_000).await.unwrap();
+            let event = EventBuilder::new("say").arg(&number).arg(&text);
+            socket.emit(&event).unwrap();
+        }
+    });
+    for number in 0..COUNT {
+        let heard = client.hear().await;
+        assert!(
+            heard.starts_with(&format!("42/shop,[\"say\",{number},")),
+            "{number}"
+        );
+    }
 }
 
 #[actix_web::test]
