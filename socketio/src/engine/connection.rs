@@ -254,25 +254,29 @@ impl<S: Service> Connection<S> {
         }
     }
 
+    fn pong_timeout(&self) -> Duration {
+        self.session
+            .config()
+            .ping_timeout
+            .saturating_sub(PONG_SLACK)
+    }
+
     fn schedule_ping(&mut self, due: Instant, ctx: &mut Context<Self>) {
         ctx.cancel_future(self.timer);
+        self.session.outbox().expire_at(due + self.pong_timeout());
         self.timer = ctx.run_later(until(due), move |act, ctx| act.ping(due, ctx));
     }
 
     fn ping(&mut self, due: Instant, ctx: &mut Context<Self>) {
         let _ = self.session.send(&[Frame::Text(Bytes::from_static(b"2"))]);
-        let due = due
-            + self
-                .session
-                .config()
-                .ping_timeout
-                .saturating_sub(PONG_SLACK);
+        let due = due + self.pong_timeout();
         self.pong = Some(Pong { put_off: false });
         self.await_pong(due, ctx);
     }
 
     fn await_pong(&mut self, due: Instant, ctx: &mut Context<Self>) {
         ctx.cancel_future(self.timer);
+        self.session.outbox().expire_at(due);
         self.timer = ctx.run_later(until(due), |act, ctx| {
             if act.busy || !act.sources.is_empty() {
                 // The pong may be behind what we have not read: that is not the peer's fault.

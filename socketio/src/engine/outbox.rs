@@ -90,6 +90,8 @@ pub(crate) struct Outbox {
     handed: u64,
     flushed: u64,
     waiting_since: Option<Instant>,
+    /// When the peer counts as gone unless its pong has come.
+    expires: Option<Instant>,
     flush_waiters: Vec<Waker>,
 }
 
@@ -112,6 +114,7 @@ impl Outbox {
             handed: 0,
             flushed: 0,
             waiting_since: None,
+            expires: None,
             flush_waiters: Vec::new(),
         }
     }
@@ -167,6 +170,16 @@ impl Outbox {
             self.poll.is_some()
         };
         self.phase == Phase::Open && self.queue.is_empty() && there
+    }
+
+    /// Sets when the peer counts as gone.
+    pub(crate) fn expire_at(&mut self, at: Instant) {
+        self.expires = Some(at);
+    }
+
+    /// Whether the peer counts as gone, even if the timer that should say so is late.
+    pub(crate) fn is_expired(&self) -> bool {
+        self.expires.is_some_and(|at| at <= Instant::now())
     }
 
     pub(crate) fn is_open(&self) -> bool {

@@ -59,6 +59,10 @@ impl Drop for Waiting {
 
 /// Waits for something to say.
 pub(crate) async fn poll(session: Arc<Session>, request: &HttpRequest) -> HttpResponse {
+    let expired = session.outbox().is_expired();
+    if expired && !session.is_posting() {
+        session.close(CloseReason::PingTimeout);
+    }
     let place = session.outbox().open_poll();
     let Some(id) = place else {
         session.close(CloseReason::TransportError);

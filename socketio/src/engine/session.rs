@@ -227,6 +227,10 @@ impl Session {
         !self.posting.swap(true, Ordering::AcqRel)
     }
 
+    pub(crate) fn is_posting(&self) -> bool {
+        self.posting.load(Ordering::Acquire)
+    }
+
     pub(crate) fn end_post(&self) {
         self.posting.store(false, Ordering::Release);
     }
