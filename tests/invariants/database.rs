@@ -133,7 +133,7 @@ async fn a_killed_database_is_survived() {
 
 #[tokio::test]
 async fn a_halted_database_is_survived() {
-    survives("5", async |cluster| cluster.stop_signal(), async |cluster| cluster.cont()).await;
+    survives("3", async |cluster| cluster.stop_signal(), async |cluster| cluster.cont()).await;
 }
 
 /// The database stores a message and cannot say so. Sent again it is the same message, and the others hear it.
