@@ -13,8 +13,10 @@ use actix::prelude::*;
 use metrics::{counter, gauge, histogram};
 use tokio::sync::oneshot;
 
+use super::room::MAKE_UP_PAGE;
 use crate::error::ChatError;
-use crate::protocol::{ConversationId, Timestamp, UserId};
+use crate::protocol::ids::SAFE_INTEGER_MAX;
+use crate::protocol::{ConversationId, Message as ChatMessage, Seq, Timestamp, UserId};
 pub use crate::store::{Append, Appended, Cursor, CursorMove, RoomRow, Seat};
 use crate::store::{Store, Writer as Connection};
 
@@ -270,6 +272,11 @@ impl Actor for Reader {
 #[rtype(result = "Result<Option<RoomRow>, ChatError>")]
 pub struct LoadRoom(pub ConversationId);
 
+/// Loads what a conversation holds after a place, a page of it.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Vec<ChatMessage>, ChatError>")]
+pub struct LoadSince(pub ConversationId, pub Seq);
+
 /// Asks who shares a conversation with each of these.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Vec<(UserId, UserId)>, ChatError>")]
@@ -286,6 +293,15 @@ impl Handler<LoadRoom> for Reader {
     fn handle(&mut self, LoadRoom(conversation): LoadRoom, _: &mut Self::Context) -> Self::Result {
         let store = self.store.clone();
         Box::pin(async move { store.room(conversation).await })
+    }
+}
+
+impl Handler<LoadSince> for Reader {
+    type Result = ResponseFuture<Result<Vec<ChatMessage>, ChatError>>;
+
+    fn handle(&mut self, LoadSince(conversation, told): LoadSince, _: &mut Self::Context) -> Self::Result {
+        let store = self.store.clone();
+        Box::pin(async move { store.replay(conversation, told, Seq(SAFE_INTEGER_MAX), MAKE_UP_PAGE).await })
     }
 }
 

@@ -7,6 +7,7 @@
 //! next. It holds [`Listener`]s, never sessions, so that a test can stand in as one.
 
 mod hall;
+mod make_up;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use crate::protocol::{Body, ClientId, ConversationId, Event, Message, Person, Se
 use crate::vocabulary::Fanout;
 
 pub use self::hall::PARTICIPANTS_LISTED;
+pub(super) use self::make_up::PAGE as MAKE_UP_PAGE;
 
 /// Messages that may wait for a room. 10,000 may join one at once.
 pub const MAILBOX: usize = 32_768;
@@ -64,6 +66,8 @@ pub struct Room {
     pending: HashMap<Ticket, Pending>,
     next_ticket: Ticket,
     sleep_is_due: bool,
+    /// A message may be stored that nobody heard of: how often the room will look yet.
+    looks_due: u8,
 }
 
 enum State {
@@ -106,6 +110,7 @@ impl Room {
                 pending: HashMap::new(),
                 next_ticket: 0,
                 sleep_is_due: false,
+                looks_due: 0,
             }
         })
     }
@@ -226,7 +231,7 @@ impl Room {
 
     fn is_idle(&self) -> bool {
         let listened = matches!(&self.state, State::Open(hall) if !hall.is_empty());
-        !listened && self.pending.is_empty() && !matches!(self.state, State::Opening)
+        !listened && self.pending.is_empty() && self.looks_due == 0 && !matches!(self.state, State::Opening)
     }
 
     fn appended(&mut self, pending: Pending, outcome: Result<Appended, ChatError>) -> Option<Fanout> {
@@ -250,8 +255,9 @@ impl Room {
             client_id,
             created_at,
         };
-        // A message whose outcome was not known when it was stored is news when it is sent again.
-        let news = !repeated || matches!(&self.state, State::Open(hall) if message.seq > hall.last_seq);
+        // Whatever is past what was told is news, also one sent again whose outcome was not known; what was told is not, also where the
+        // room learned of it from the database first.
+        let news = matches!(&self.state, State::Open(hall) if message.seq > hall.last_seq);
         let told = news.then(|| {
             counter!("haggle_messages_in_total").increment(1);
             self.count(&message);
@@ -510,16 +516,7 @@ impl Handler<Committed> for Room {
     type Result = ();
 
     fn handle(&mut self, committed: Committed, ctx: &mut Self::Context) {
-        if !matches!(&self.state, State::Open(hall) if hall.misses_any(&committed)) {
-            return self.conclude(ctx, committed);
-        }
-        // Something was stored and nobody could say so: whose it was is in the database, and all counts depend on it.
-        self.load(ctx, move |room, ctx, row| {
-            if let (Ok(Some(row)), State::Open(hall)) = (row, &mut room.state) {
-                hall.recount(row);
-            }
-            room.conclude(ctx, committed);
-        });
+        self.settle(ctx, committed);
     }
 }
 

@@ -12,7 +12,7 @@ use actix::prelude::SendError;
 use metrics::counter;
 
 use crate::actor::directory::Directory;
-use crate::actor::persistence::{Appended, Committed, RoomRow, Seat};
+use crate::actor::persistence::{RoomRow, Seat};
 use crate::actor::{Deliver, Listener};
 use crate::protocol::model::Participant;
 use crate::protocol::reply::{Listed, UnreadIn};
@@ -54,8 +54,6 @@ pub(super) struct Hall {
     directory: Arc<Directory>,
     /// The newest place that members were told.
     pub(super) last_seq: Seq,
-    /// The newest place that the seats' own counts include.
-    counted: Seq,
     seats: BTreeMap<UserId, Seat>,
     members: HashMap<SessionId, Member>,
     /// How many sessions of each user have joined.
@@ -72,7 +70,6 @@ impl Hall {
             conversation: row.id,
             directory,
             last_seq: row.last_seq,
-            counted: row.last_seq,
             seats,
             members: HashMap::new(),
             listening: HashMap::new(),
@@ -94,36 +91,8 @@ impl Hall {
     /// Keeps the newest place, and the sender's own count where it does not include the message yet.
     pub(super) fn count(&mut self, message: &Message) {
         self.last_seq = self.last_seq.max(message.seq);
-        if message.seq != self.counted.next() {
-            return;
-        }
-        self.counted = message.seq;
         if let Some(seat) = self.seats.get_mut(&message.sender.id).filter(|seat| message.seq > seat.read) {
             seat.own_after_read += 1;
-        }
-    }
-
-    /// Whether these messages leave a gap after those counted: one between was stored, and its outcome never known.
-    pub(super) fn misses_any(&self, committed: &Committed) -> bool {
-        let stored = committed.appended.iter().filter_map(|(_, outcome)| outcome.as_ref().ok());
-        let mut counted = self.counted;
-        for appended in stored {
-            let (Appended::Stored { seq, .. } | Appended::Repeated { seq, .. }) = appended;
-            if *seq > counted.next() {
-                return true;
-            }
-            counted = counted.max(*seq);
-        }
-        false
-    }
-
-    /// Takes the cursors and counts that the database has now.
-    pub(super) fn recount(&mut self, row: RoomRow) {
-        self.counted = self.counted.max(row.last_seq);
-        for seat in row.people {
-            if let Some(known) = self.seats.get_mut(&seat.person.id) {
-                *known = Seat { person: known.person.clone(), role: Arc::clone(&known.role), ..seat };
-            }
         }
     }
 
