@@ -74,10 +74,12 @@ async fn nobody_hears_of_a_message_before_it_is_committed(#[values(On::Sqlite, O
 
     holder.release().await;
     let message = alice.answer(send).await.ok()["message"].clone();
-    assert_eq!(bob.expect("message").await["message"]["body"], "hello");
-    assert_eq!(phone.expect("message").await["message"], message);
-    assert_eq!(said.await.unwrap().status, 201);
-    assert_eq!(server.messages("bob", id).await.len(), 2);
+    let by_rest = said.await.unwrap();
+    assert_eq!(by_rest.status, 201);
+    let history = server.messages("bob", id).await;
+    assert!(history.contains(&message) && history.contains(&by_rest.body) && history.len() == 2, "{history:?}");
+    assert_eq!(bob.messages(2).await, history);
+    assert_eq!(phone.messages(2).await, history);
 }
 
 #[rstest]

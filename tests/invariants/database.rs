@@ -73,10 +73,11 @@ async fn until_ready_is(server: &Process, status: u16) -> Duration {
 }
 
 /// Hurts the database in the middle of a conversation, heals it, and sees whether all goes on.
-async fn survives(hurt: impl AsyncFnOnce(&mut Cluster), heal: impl AsyncFnOnce(&mut Cluster)) {
+async fn survives(timeout_s: &str, hurt: impl AsyncFnOnce(&mut Cluster), heal: impl AsyncFnOnce(&mut Cluster)) {
     let mut cluster = Cluster::start();
     let url = cluster.database().await;
-    let server = Process::on(&url, &[("HAGGLE_RATE_LIMITS", "off")]).await;
+    let env = [("HAGGLE_RATE_LIMITS", "off"), ("HAGGLE_DATABASE_TIMEOUT_SECONDS", timeout_s)];
+    let server = Process::on(&url, &env).await;
     let id = server.conversation("order:1", &["alice", "bob"]).await;
     let mut bob = server.joined("bob", id).await;
     let mut idle = server.joined("bob", id).await;
@@ -127,12 +128,12 @@ async fn survives(hurt: impl AsyncFnOnce(&mut Cluster), heal: impl AsyncFnOnce(&
 
 #[tokio::test]
 async fn a_killed_database_is_survived() {
-    survives(async |cluster| cluster.kill9(), async |cluster| cluster.restart()).await;
+    survives("2", async |cluster| cluster.kill9(), async |cluster| cluster.restart()).await;
 }
 
 #[tokio::test]
 async fn a_halted_database_is_survived() {
-    survives(async |cluster| cluster.stop_signal(), async |cluster| cluster.cont()).await;
+    survives("3", async |cluster| cluster.stop_signal(), async |cluster| cluster.cont()).await;
 }
 
 /// The database stores a message and cannot say so. Sent again it is the same message, and the others hear it.

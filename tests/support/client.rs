@@ -265,8 +265,8 @@ impl Socket {
                 let (code, reason) =
                     frame.map_or((0, String::new()), |CloseFrame { code, reason }| (code.into(), reason.to_string()));
                 self.closed = Some(Closed::Frame(code, reason));
-                // Lets the library answer the Close.
-                drop(self.stream.next().await);
+                // Sends the library's own Close in answer. The server lingers a second for what a client may still send.
+                drop(self.stream.flush().await);
             }
             Some(Ok(_)) => {}
             Some(Err(_)) | None => self.closed = Some(Closed::Cut),

@@ -94,8 +94,6 @@ impl Deref for Server {
 /// The binary, running in a folder of its own with the settings given and no others. Dropping it kills it.
 pub struct Process {
     api: Api,
-    /// Its database.
-    pub url: String,
     env: Vec<(String, String)>,
     folder: TempDir,
     _database: Option<TempDir>,
@@ -126,7 +124,7 @@ impl Process {
             fixed.chain(env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))).collect();
         let child = spawn(&folder, &env);
         let api = Api::at(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-        let mut process = Self { api, url: url.to_owned(), env, folder, _database: None, child };
+        let mut process = Self { api, env, folder, _database: None, child };
         process.wait_until_ready().await;
         process
     }
@@ -153,12 +151,6 @@ impl Process {
             assert!(began.elapsed() < within, "the server did not go within {within:?}:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-    }
-
-    /// SIGTERM, and the exit status.
-    pub async fn terminate(&mut self) -> ExitStatus {
-        self.ask_to_go();
-        self.gone(WITHIN).await
     }
 
     /// Starts it again on the same database and port, after it has gone.
