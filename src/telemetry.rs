@@ -6,8 +6,9 @@ use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::Subscribe
 
 const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
 
-/// Libraries that tell of their own working at `info`. Named in the filter, they speak as it says.
-const QUIET: &str = "actix_server=warn,sea_orm_migration=warn,sqlx=warn";
+/// Libraries that tell of their own working at `info`, or call what any peer may send an error. Named in the filter, they speak as
+/// it says.
+const QUIET: &str = "actix_server=warn,actix_http=off,sea_orm_migration=warn,sqlx=warn";
 
 /// How many letters of a level may be wrong for it to count as a misspelled one, rather than as a target's name.
 const MISSPELLED_LETTERS: usize = 2;

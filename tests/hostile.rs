@@ -69,5 +69,6 @@ impl Besieged {
             assert!(!log.contains(secret), "`{secret}` stands in the log:\n{log}");
         }
         assert!(!log.contains("panicked"), "{log}");
+        assert!(!log.contains("\"level\":\"ERROR\""), "what any peer can send is no error of the server's:\n{log}");
     }
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderName, HeaderValue, UPGRADE};
 use actix_web::middleware::Next;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use futures_util::future::LocalBoxFuture;
@@ -162,18 +162,22 @@ pub async fn nothing_here() -> HttpResponse {
     Problem::from(ChatError::NotFound("route")).response()
 }
 
-/// What holds for every request: foreign origins write nothing, each has an id that the answer and the log carry, each is timed.
+/// What holds for every request: HEAD is answered as GET without the body, foreign origins write nothing, each has an id that the answer and the log carry, each is timed.
 ///
 /// # Errors
 /// Whatever the handler's are.
 pub async fn attend(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let began = Instant::now();
     let id = SessionId::random().to_string();
     let span = info_span!("request", %id, method = %request.method(), path = request.path());
     let writes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    // The connection knows what it was asked and leaves the body out (RFC 9110 section 9.3.2). An upgrade is asked for by GET alone.
+    if *request.method() == Method::HEAD && !request.headers().contains_key(UPGRADE) {
+        request.head_mut().method = Method::GET;
+    }
     let foreign = request
         .app_data::<web::Data<Shared>>()
         .is_some_and(|shared| shared.origins.judge(request.headers()) == Verdict::Foreign);

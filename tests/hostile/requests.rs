@@ -325,6 +325,23 @@ async fn a_method_that_a_path_does_not_know_is_refused_with_a_code() {
 }
 
 #[actix_web::test]
+async fn head_is_answered_as_get_without_the_body() {
+    let besieged = Besieged::start(&[]).await;
+    let rows = [("/healthz", "200"), ("/", "200"), ("/v1/unread", "200"), ("/v1/nothing", "404"), ("/ws", "404")];
+    for (path, status) in rows {
+        let mut raw = Raw::connect(besieged.server.address).await;
+        let upgrade = if path == "/ws" { "Upgrade: websocket\r\n" } else { "" };
+        let head = format!("HEAD {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{upgrade}{}\r\n", bearer(false));
+        raw.send(head.as_bytes()).await;
+        let whole = raw.rest(std::time::Duration::from_secs(5)).await.expect("an answer");
+        assert!(whole.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {whole}");
+        assert!(!whole.starts_with("HTTP/1.1 101"), "{whole}");
+        assert!(whole.ends_with("\r\n\r\n"), "{path}: a body follows the head: {whole}");
+    }
+    besieged.end().await;
+}
+
+#[actix_web::test]
 async fn what_is_no_http_is_refused_and_closed() {
     let mut besieged = Besieged::start(&[]).await;
     let many = (0..200).map(|n| format!("X-{n}: {n}\r\n")).collect::<String>();
