@@ -41,7 +41,7 @@ impl Directory {
         Self { rooms: DashMap::new(), online: DashMap::new(), sessions: DashMap::new(), wake }
     }
 
-    /// Hands a message to a conversation's room, waking it where it sleeps. The room must call [`Waiting::arrived`] for each.
+    /// Hands a message to a conversation's room, waking it where it sleeps. The room counts each off as it arrives.
     ///
     /// # Errors
     /// `unavailable` when the room's mailbox is full: nothing was done.

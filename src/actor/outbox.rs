@@ -5,7 +5,7 @@
 //! has not taken.
 
 use std::mem;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -40,6 +40,9 @@ pub struct Outbox {
     limit_bytes: usize,
     born: Instant,
     heard_ms: AtomicU64,
+    /// The session has enough to do: the pump reads nothing more meanwhile.
+    enough: AtomicBool,
+    reader: AtomicWaker,
 }
 
 #[derive(Debug)]
@@ -66,6 +69,8 @@ impl Outbox {
             limit_bytes,
             born: Instant::now(),
             heard_ms: AtomicU64::new(0),
+            enough: AtomicBool::new(false),
+            reader: AtomicWaker::new(),
         }
     }
 
@@ -138,6 +143,19 @@ impl Outbox {
     #[must_use]
     pub fn stalled_for(&self) -> Duration {
         self.lock().waiting_since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// Asks the pump to read nothing more, or to go on.
+    pub fn hold_reading(&self, enough: bool) {
+        if self.enough.swap(enough, Ordering::AcqRel) && !enough {
+            self.reader.wake();
+        }
+    }
+
+    /// The pump's side: ready when it may read, else registers to be woken.
+    pub fn poll_reading(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.reader.register(cx.waker());
+        if self.enough.load(Ordering::Acquire) { Poll::Pending } else { Poll::Ready(()) }
     }
 
     /// Notes that the peer was heard.
@@ -215,6 +233,17 @@ mod tests {
         assert_eq!(outbox.event("a".into()), Ok(()), "an answer takes no room from events");
         assert!(outbox.is_busy());
         assert_eq!(outbox.reply("y".into()), Err(Full), "answers that nobody reads are bounded too");
+    }
+
+    #[test]
+    fn reading_stops_while_the_session_has_enough_to_do() {
+        let outbox = Outbox::new(100);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert_eq!(outbox.poll_reading(&mut cx), Poll::Ready(()));
+        outbox.hold_reading(true);
+        assert_eq!(outbox.poll_reading(&mut cx), Poll::Pending);
+        outbox.hold_reading(false);
+        assert_eq!(outbox.poll_reading(&mut cx), Poll::Ready(()));
     }
 
     #[test]

@@ -38,8 +38,11 @@ use crate::vocabulary::{Codec, Incoming, Request, Tag};
 
 /// Deliveries and requests that may wait for a session.
 pub const MAILBOX: usize = 1_024;
-/// Requests that may wait until earlier ones have found their room, or the client has read its answers.
-pub const INBOUND_MAX: usize = 256;
+/// So many requests may wait until earlier ones have found their room, or the client has read its answers; then the pump reads
+/// nothing more.
+pub const INBOUND_ENOUGH: usize = 256;
+/// What the pump had read by then may wait too: as many of the smallest frames as fit in what it reads at once. More are refused.
+pub const INBOUND_MAX: usize = 16_384;
 /// Requests that one session may have under way.
 pub const UNDER_WAY_MAX: usize = 1_024;
 
@@ -234,6 +237,9 @@ impl Session {
                 return self.pause(ctx);
             }
             let Some(request) = self.inbound.pop_front() else { return };
+            if self.inbound.len() == INBOUND_ENOUGH / 2 {
+                self.outbox.hold_reading(false);
+            }
             self.begin(ctx, caller, request);
         }
     }
@@ -324,6 +330,9 @@ impl Handler<Heard> for Session {
             State::Arriving(_) | State::Live(_) => {
                 self.inbound.push_back(request);
                 self.go_on(ctx);
+                if self.inbound.len() >= INBOUND_ENOUGH {
+                    self.outbox.hold_reading(true);
+                }
             }
         }
     }
@@ -396,6 +405,7 @@ impl Handler<Gone> for Session {
     type Result = ();
 
     fn handle(&mut self, _: Gone, ctx: &mut Self::Context) {
+        self.note_stall();
         self.depart();
         ctx.stop();
     }

@@ -53,6 +53,10 @@ async fn docs(request: HttpRequest) -> Result<HttpResponse, Problem> {
 /// A script or a style.
 #[get("/{folder:js|css}/{name:.+}")]
 async fn asset(request: HttpRequest, path: web::Path<(String, String)>) -> Result<HttpResponse, Problem> {
+    // In development files are read from the folder, where dots would lead out of this part of it.
+    if path.1.split('/').any(|part| part.is_empty() || part.starts_with('.')) {
+        return Err(ChatError::NotFound("page").into());
+    }
     serve(&request, &format!("{}/{}", path.0, path.1))
 }
 

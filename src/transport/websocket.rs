@@ -56,8 +56,8 @@ pub async fn connect(
         let patience = shared.patience;
         move || Session::open(codec, outbox, door, patience, claims)
     };
-    let pump = Pump::new(Box::new(open), outbox, codec, Rc::clone(&tally), passage);
-    WsResponseBuilder::new(pump, &request, Guard::new(payload, tally))
+    let pump = Pump::new(Box::new(open), Arc::clone(&outbox), codec, Rc::clone(&tally), passage);
+    WsResponseBuilder::new(pump, &request, Guard::new(payload, outbox, tally))
         .codec(Codec::new().max_size(MESSAGE_MAX))
         .protocols(&[SUBPROTOCOL])
         .start()

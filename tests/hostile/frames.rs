@@ -67,6 +67,13 @@ fn cases(conversation: i64) -> Vec<(String, &'static str)> {
         (json!({"id": 1, "type": "auth", "token": token("bob")}).to_string(), "forbidden"),
         (json!({"id": 1, "type": "auth", "token": "x".repeat(60_000)}).to_string(), "unauthorized"),
     ];
+    cases.extend(names());
+    cases
+}
+
+/// Conversations that are none, in every frame that names one.
+fn names() -> Vec<(String, &'static str)> {
+    let mut cases = Vec::new();
     let names = [
         json!(0),
         json!(-1),
@@ -115,13 +122,13 @@ async fn a_bad_frame_is_refused_by_itself_and_the_connection_goes_on() {
 #[actix_web::test]
 async fn bad_frames_count_against_their_senders_limit() {
     let besieged = Besieged::start(&[]).await;
-    let mut alice = besieged.server.socket("alice").await;
+    let mut mallory = besieged.server.socket("mallory").await;
     for _ in 0..600 {
-        alice.raw(Message::text("{\"type\":\"shout\"}")).await;
+        mallory.raw(Message::text("{\"type\":\"shout\"}")).await;
     }
     let mut last = None;
     for _ in 0..600 {
-        last = alice.next_reply().await;
+        last = mallory.next_reply().await;
     }
     assert_eq!(last.expect("an answer to each").code(), "rate_limited");
     besieged.end().await;

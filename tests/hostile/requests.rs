@@ -72,6 +72,10 @@ fn json(line: &str, headers: &str, body: impl Into<Vec<u8>>) -> Sent {
     Sent { what: format!("{line} {shown}"), line: line.to_owned(), headers, body }
 }
 
+fn get(path: &str) -> Sent {
+    Sent { what: path.to_owned(), line: format!("GET {path}"), headers: bearer(false), body: Vec::new() }
+}
+
 async fn check(besieged: &mut Besieged, rows: Vec<(Sent, u16, &str)>) {
     for (sent, status, code) in rows {
         let (seen, seen_code, whole) = answer(besieged, &sent).await;
@@ -184,12 +188,6 @@ async fn a_field_that_is_missing_or_wrong_is_named() {
 async fn a_path_or_query_that_cannot_be_read_is_refused() {
     let mut besieged = Besieged::start(&[("HAGGLE_RATE_LIMITS", "off")]).await;
     let mut rows = Vec::new();
-    let get = |path: &str| Sent {
-        what: path.to_owned(),
-        line: format!("GET {path}"),
-        headers: bearer(false),
-        body: Vec::new(),
-    };
     for query in [
         "limit=0",
         "limit=-1",
@@ -233,6 +231,14 @@ async fn a_path_or_query_that_cannot_be_read_is_refused() {
             rows.push((get(&format!("/v1/conversations/{id}{end}")), status, code));
         }
     }
+    check(&mut besieged, rows).await;
+    besieged.end().await;
+}
+
+#[actix_web::test]
+async fn a_path_that_is_not_there_is_told_so() {
+    let mut besieged = Besieged::start(&[("HAGGLE_RATE_LIMITS", "off")]).await;
+    let mut rows = Vec::new();
     for (path, status, code) in [
         ("/v1/users/%00/presence", 400, "invalid"),
         ("/v1/users/%ff/presence", 404, "not_found"),

@@ -97,10 +97,14 @@ async fn joining_again_and_after_the_newest_and_without_a_place(#[values(On::Sql
     assert_eq!(seqs(&bob.messages(1).await), [13]);
     // Several joins under way at once: the last one counts.
     let joins = [0, 5, 12].map(|after| json!({ "conversation": id, "after": after }));
+    let mut asked = Vec::new();
     for join in joins {
-        bob.feed("join", join).await;
+        asked.push(bob.feed("join", join).await);
     }
     bob.flush().await;
+    for join in asked {
+        bob.answer(join).await.ok();
+    }
     alice.say(id, "14").await;
     let mut heard = Vec::new();
     while heard.last() != Some(&14) {

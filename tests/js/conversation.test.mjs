@@ -313,7 +313,7 @@ test('marks follow what everyone else has received and read, also across a reloa
   assert.equal(mark(), 'read', 'a reply without cursors does not take back what was heard');
   FakeSocket.last.drop();
   await pass(500);
-  await admit(await authenticate(), 1, { bob: { read_seq: 1, received_seq: 1 } });
+  await admit(await authenticate(), 1, [{ user_id: 'bob', received: 1, read: 1 }]);
   assert.equal(mark(), 'read');
 });
 

@@ -59,14 +59,15 @@ export async function authenticate() {
 }
 
 /** Answers `join` with `last` as the conversation's last `seq`. */
-export async function admit(socket, last, participants = {}) {
+export async function admit(socket, last, marks = undefined) {
   const frame = socket.reply('join', {
     conversation: CONVERSATION,
     last_seq: last,
     participants: [
-      { user_id: 'alice', name: 'Alice', role: 'buyer', online: true, ...participants.alice },
-      { user_id: 'bob', name: 'Bob', role: 'seller', online: true, ...participants.bob },
+      { user_id: 'alice', name: 'Alice', role: 'buyer', online: true },
+      { user_id: 'bob', name: 'Bob', role: 'seller', online: true },
     ],
+    marks,
   });
   await settle();
   return frame;

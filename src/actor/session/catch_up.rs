@@ -40,6 +40,8 @@ pub(super) struct Joined {
     head: Seq,
     /// Messages read and not told yet; `None` while live.
     page: Option<VecDeque<Message>>,
+    /// Which of the session's joins this is.
+    join: u64,
 }
 
 impl Session {
@@ -82,13 +84,14 @@ impl Session {
         if let Some(place) = self.joined.get_mut(&joined.conversation) {
             head = head.max(place.head);
             told = told.max(place.told);
-            if place.page.is_some() && join.after.is_none() {
+            // Answers can overtake each other; the join that was asked for last counts.
+            if place.join > join.number || place.page.is_some() && join.after.is_none() {
                 place.head = head;
                 return;
             }
         }
         let told = join.after.unwrap_or(told).min(head);
-        self.joined.insert(joined.conversation, Joined { told, head, page: None });
+        self.joined.insert(joined.conversation, Joined { told, head, page: None, join: join.number });
         if told < head {
             self.catch_up(ctx, joined.conversation);
         }

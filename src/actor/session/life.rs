@@ -202,6 +202,14 @@ impl Session {
         }
     }
 
+    /// The kernel may let a peer that takes nothing go a moment before this session looks: that is a slow reader too.
+    pub(super) fn note_stall(&self) {
+        let closed = matches!(self.state, State::Closed);
+        if !closed && self.outbox.stalled_for() > self.patience.slow_reader / 2 {
+            counter!("haggle_slow_readers_total").increment(1);
+        }
+    }
+
     /// Says why and closes: the last frame is a Close.
     pub(super) fn close(&mut self, ctx: &mut Context<Self>, bye: Bye) {
         if matches!(self.state, State::Closed) {

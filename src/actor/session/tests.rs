@@ -69,6 +69,9 @@ struct House {
     begun: Mutex<Vec<By<Command>>>,
     /// Where their answers go, in the same order.
     waiting: Arc<Mutex<VecDeque<oneshot::Sender<Outcome>>>>,
+    /// How far the room had told when each command reached it.
+    reached: Mutex<VecDeque<i64>>,
+    told: Mutex<i64>,
     /// What the database holds of the one conversation.
     stored: Mutex<Vec<ChatMessage>>,
     /// How many turns the database takes for the next pages.
@@ -120,9 +123,11 @@ impl Door for House {
         Ok(())
     }
 
+    #[expect(clippy::async_yields_async, reason = "the door tells when a room was found, apart from its answer")]
     fn begin(&self, by: By<Command>) -> Begun {
         let (sender, outcome) = oneshot::channel();
         self.begun.lock().unwrap().push(by);
+        self.reached.lock().unwrap().push_back(*self.told.lock().unwrap());
         let outcome = outcome.map(|outcome| outcome.unwrap_or_else(|_| Err(ChatError::unavailable()))).boxed();
         let waiting = Arc::clone(&self.waiting);
         match self.script.lock().unwrap().pop_front().unwrap_or(Script::UnderWay) {
@@ -183,18 +188,25 @@ const PATIENCE: Patience = Patience { slow_reader: Duration::from_secs(30), anon
 impl Stage {
     /// A session of nobody yet.
     fn anonymous() -> Self {
+        Self::with_outbox(64 * 1024)
+    }
+
+    /// The same, with a way out of so many bytes.
+    fn with_outbox(bytes: usize) -> Self {
         let house = Arc::new(House {
             directory: Arc::new(Directory::new(Box::new(|_, _| None))),
             presence: Context::new().address(),
             script: Mutex::default(),
             begun: Mutex::default(),
             waiting: Arc::default(),
+            reached: Mutex::default(),
+            told: Mutex::default(),
             stored: Mutex::default(),
             turns: Mutex::default(),
             admitted: Mutex::new(usize::MAX),
             token_lasts_s: Mutex::new(3_600),
         });
-        let outbox = Arc::new(Outbox::new(64 * 1024));
+        let outbox = Arc::new(Outbox::new(bytes));
         let door: Arc<House> = Arc::clone(&house);
         let session = Session::open(&Plain, Arc::clone(&outbox), door, PATIENCE, None);
         Self { house, outbox, session }
@@ -227,6 +239,7 @@ impl Stage {
 
     /// A room tells one message to a session that has joined.
     fn deliver(&self, message: ChatMessage) {
+        *self.house.told.lock().unwrap() = message.seq.0;
         let events = Arc::from([Fanout::new(Event::Message(message), None)]);
         self.session.do_send(Deliver { events, joined: true, unread: None });
     }

@@ -7,13 +7,15 @@
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use actix_web::error::PayloadError;
 use bytes::Bytes;
 use futures_util::Stream;
 
 use super::MESSAGE_MAX;
+use crate::actor::outbox::Outbox;
 
 /// The longest header: two bytes, a 64-bit length, a mask.
 const HEADER_MAX: usize = 14;
@@ -54,6 +56,7 @@ impl Tally {
 /// A payload stream under guard. After a fault it swallows what still comes, so that the peer can read why.
 pub(super) struct Guard<S> {
     inner: S,
+    outbox: Arc<Outbox>,
     tally: Rc<Tally>,
     place: Place,
     /// A message in fragments is open.
@@ -70,8 +73,8 @@ enum Place {
 }
 
 impl<S> Guard<S> {
-    pub(super) fn new(inner: S, tally: Rc<Tally>) -> Self {
-        Self { inner, tally, place: Place::Header(Vec::new()), fragmented: false }
+    pub(super) fn new(inner: S, outbox: Arc<Outbox>, tally: Rc<Tally>) -> Self {
+        Self { inner, outbox, tally, place: Place::Header(Vec::new()), fragmented: false }
     }
 
     /// Walks over a chunk.
@@ -158,6 +161,9 @@ where
                 // The parser has whole frames that the pump has not dealt with. It asks again after each.
                 return Poll::Pending;
             }
+            if !swallowing {
+                ready!(self.outbox.poll_reading(cx));
+            }
             let chunk = match Pin::new(&mut self.inner).poll_next(cx) {
                 Poll::Ready(Some(Ok(_))) if swallowing => continue,
                 Poll::Ready(Some(Err(_))) if swallowing => return Poll::Ready(None),
@@ -186,7 +192,7 @@ mod tests {
     fn guard(chunks: &[&[u8]]) -> (Vec<Result<usize, ()>>, Rc<Tally>) {
         let tally = Rc::new(Tally::default());
         let chunks: Vec<_> = chunks.iter().map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
-        let guard = Guard::new(stream::iter(chunks), Rc::clone(&tally));
+        let guard = Guard::new(stream::iter(chunks), Arc::new(Outbox::new(0)), Rc::clone(&tally));
         let seen = Rc::clone(&tally);
         let passed = guard.map(|item| {
             // As a pump that keeps up.
@@ -212,7 +218,7 @@ mod tests {
         let tally = Rc::new(Tally::default());
         let chunks = [&b"\x81\x80\0\0\0\0\x81\x80\0\0\0\0\x81"[..], b"\x80\0\0\0\0", b"\x81"];
         let chunks = chunks.map(|chunk| Ok(Bytes::from_static(chunk)));
-        let mut guard = Guard::new(stream::iter(chunks), Rc::clone(&tally));
+        let mut guard = Guard::new(stream::iter(chunks), Arc::new(Outbox::new(0)), Rc::clone(&tally));
         let mut read = || futures_util::FutureExt::now_or_never(guard.next()).map(|item| item.is_some());
         assert_eq!(read(), Some(true), "two frames and the beginning of a third");
         assert_eq!(read(), None);

@@ -134,22 +134,18 @@ impl Participant {
     }
 }
 
-/// Somebody in a conversation that one joins, with how far they are.
+/// How far somebody in a conversation is.
 #[derive(Serialize)]
-pub struct Listed {
-    #[serde(flatten)]
-    participant: Participant,
-    received_seq: i64,
-    read_seq: i64,
+pub struct Mark {
+    user_id: String,
+    received: i64,
+    read: i64,
 }
 
-impl Listed {
+impl Mark {
     fn of(listed: &reply::Listed) -> Self {
-        Self {
-            participant: Participant::of(&listed.participant),
-            received_seq: listed.received.0,
-            read_seq: listed.read.0,
-        }
+        let user_id = listed.participant.person.id.to_string();
+        Self { user_id, received: listed.received.0, read: listed.read.0 }
     }
 }
 
@@ -271,8 +267,10 @@ pub enum Answer {
         conversation: i64,
         /// The newest place.
         last_seq: i64,
-        /// Everyone in it, with how far they are.
-        participants: Vec<Listed>,
+        /// Everyone in it.
+        participants: Vec<Participant>,
+        /// How far each of them is: what a client marks as received and read.
+        marks: Vec<Mark>,
     },
     /// To `send`.
     Sent {
@@ -305,7 +303,8 @@ impl Answer {
             Reply::Joined(joined) => Self::Joined {
                 conversation: joined.conversation.0,
                 last_seq: joined.last_seq.0,
-                participants: joined.participants.iter().map(Listed::of).collect(),
+                participants: joined.participants.iter().map(|listed| Participant::of(&listed.participant)).collect(),
+                marks: joined.participants.iter().map(Mark::of).collect(),
             },
             Reply::Sent { message, .. } => Self::Sent { message: Message::of(message) },
             Reply::Marked(marked) => Self::Read { unread: marked.unread },

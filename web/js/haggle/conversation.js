@@ -1,5 +1,5 @@
 /** @import { Connection } from './connection.js' */
-/** @import { ConversationEvent, Message, Participant, PresenceEvent } from './types.js' */
+/** @import { ConversationEvent, Marked, Message, Participant, PresenceEvent } from './types.js' */
 /** @import { Pending } from './outbox.js' */
 import { Emitter } from './emitter.js';
 import { HaggleError } from './error.js';
@@ -324,13 +324,17 @@ export class Conversation extends Emitter {
     this.#countedTo = seq;
   }
 
-  /** @param {{conversation: number, last_seq: number, participants: Participant[]}} reply */
+  /** @param {{conversation: number, last_seq: number, participants: Participant[], marks?: Marked[]}} reply */
   #entered(reply) {
     if (reply.last_seq < (this.#timeline.cursor ?? 0)) return this.#startOver();
     const first = this.id === null;
     this.id = reply.conversation;
     this.joined = true;
-    this.#participants = new Map(reply.participants.map((one) => [one.user_id, this.#withCursors(one)]));
+    const marks = new Map(
+      (reply.marks ?? []).map(({ user_id, received, read }) => [user_id, { received_seq: received, read_seq: read }]),
+    );
+    const marked = reply.participants.map((one) => this.#withCursors({ ...one, ...marks.get(one.user_id) }));
+    this.#participants = new Map(marked.map((one) => [one.user_id, one]));
     this.#enteredAt = reply.last_seq;
     const unread = this.#unreadOf(reply.conversation) ?? (first ? 0 : undefined);
     if (unread !== undefined) this.counted(unread);

@@ -20,6 +20,11 @@
  * @property {number} [received_seq] The last `seq` that a device of theirs has heard.
  * @property {number} [read_seq] The last `seq` that they have read.
  *
+ * @typedef {object} Marked How far a participant is, in the answer to `join`.
+ * @property {string} user_id
+ * @property {number} received
+ * @property {number} read
+ *
  * @typedef {object} User
  * @property {string} user_id
  * @property {string} name

@@ -68,7 +68,8 @@ fn a_peer_that_takes_nothing_is_let_go_and_nothing_waits_for_it() {
             stage.outbox.heard();
         }
         let frames = stage.frames().await;
-        assert_eq!(frames.len(), 1, "only the Close is left: {frames:?}");
+        assert_eq!(frames.len(), 2, "only why it ends is left: {frames:?}");
+        assert_eq!(frames.first(), Some(&Outgoing::Text("bye slow_reader".into())));
         assert_eq!(closed(&frames), Some(4408));
         assert!(!stage.session.connected());
     });

@@ -155,6 +155,15 @@ fn every_way_to_get_a_frame_wrong_is_named() {
         (r#"{"id":1,"type":"send","conversation":7,"body":["x"]}"#, Invalid(Some(1), "expected a string")),
         (r#"{"id":1,"type":"send","conversation":7.0,"body":"x"}"#, Invalid(Some(1), "conversation's id or key")),
         (r#"{"id":1,"type":"send","conversation":{},"body":"x"}"#, Invalid(Some(1), "conversation's id or key")),
+    ];
+    for (input, expect) in &rows {
+        check(input, expect);
+    }
+}
+
+#[test]
+fn every_number_and_text_out_of_its_bounds_is_named() {
+    let rows = [
         (r#"{"id":1,"type":"read","conversation":7,"seq":1.5}"#, Invalid(Some(1), "expected an integer")),
         (r#"{"id":1,"type":"read","conversation":7,"seq":"1"}"#, Invalid(Some(1), "expected an integer")),
         (r#"{"id":1,"type":"read","conversation":7,"seq":-1}"#, Invalid(Some(1), "a seq is an integer from 0")),

@@ -78,7 +78,7 @@ fn every_answer_is_spelt_as_the_contract_says() {
         (Reply::Done, String::new()),
         (
             Reply::Joined(joined),
-            r#","conversation":7,"last_seq":3,"participants":[{"user_id":"alice","name":"Alice","role":"buyer","online":true,"received_seq":3,"read_seq":2},{"user_id":"alice","name":"Alice","role":"","online":false,"received_seq":0,"read_seq":0}]"#.into(),
+            r#","conversation":7,"last_seq":3,"participants":[{"user_id":"alice","name":"Alice","role":"buyer","online":true},{"user_id":"alice","name":"Alice","role":"","online":false}],"marks":[{"user_id":"alice","received":3,"read":2},{"user_id":"alice","received":0,"read":0}]"#.into(),
         ),
         (Reply::Sent { message: message(), repeated: false }, format!(r#","message":{MESSAGE}"#)),
         (Reply::Sent { message: nameless(), repeated: true }, format!(r#","message":{NAMELESS}"#)),

@@ -1,0 +1,283 @@
+//! HTTP long-polling: the waiting GET and the POST of one session. Frames are the outbox's, packets
+//! the actor's.
+
+use std::future::poll_fn;
+use std::io::Write as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::error::PayloadError;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::{Bytes, BytesMut};
+use bytestring::ByteString;
+use flate2::Compression;
+use flate2::write::{GzEncoder, ZlibEncoder};
+use futures_util::StreamExt as _;
+
+use super::connection::{Input, Source};
+use super::http::Problem;
+use super::outbox::PollAnswer;
+use super::packet::{Frame, Payload};
+use super::request::RequestHead;
+use super::session::{CloseReason, Session};
+
+/// How soon a poll is ended with a noop while an upgrade waits for it.
+const UPGRADE_POLL: Duration = Duration::from_millis(20);
+/// Answers of at least this many bytes are compressed in a thread of their own.
+const COMPRESS_ASIDE: usize = 64 * 1024;
+/// As in Node: no answer to a poll or a POST is kept.
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// The answer that opens a session.
+pub(crate) fn open(packet: &Frame) -> HttpResponse {
+    let mut payload = Vec::new();
+    packet.append_to_payload(&mut payload);
+    HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, NO_STORE))
+        .content_type("text/plain; charset=UTF-8")
+        .body(payload)
+}
+
+/// Holds a poll's place; a poll dropped before its answer was cancelled by the client.
+struct Waiting {
+    session: Arc<Session>,
+    id: u64,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let cancelled = self.session.outbox().close_poll(self.id);
+        if cancelled {
+            self.session.close(CloseReason::TransportError);
+        }
+    }
+}
+
+/// Waits for something to say.
+pub(crate) async fn poll(session: Arc<Session>, request: &HttpRequest) -> HttpResponse {
+    let expired = session.outbox().is_expired();
+    if expired && !session.is_posting() {
+        session.close(CloseReason::PingTimeout);
+    }
+    let place = session.outbox().open_poll();
+    let Some(id) = place else {
+        session.close(CloseReason::TransportError);
+        return HttpResponse::BadRequest().finish();
+    };
+    let waiting = Waiting { session: Arc::clone(&session), id };
+    let answer = match wait(&waiting).await {
+        PollAnswer::Gone => Problem::BadRequest.answer(),
+        PollAnswer::Payload(payload, upto) => answer_poll(&session, payload, upto, request).await,
+    };
+    session.outbox().close_poll(id);
+    if !session.is_open() {
+        // The client hears of the end by this answer.
+        session.registry().remove(session.id(), None);
+    }
+    answer
+}
+
+async fn wait(waiting: &Waiting) -> PollAnswer {
+    let mut hurry = None;
+    poll_fn(|cx| {
+        let mut outbox = waiting.session.outbox();
+        if outbox.hurries_polls() && hurry.is_none() {
+            hurry = Some(Box::pin(tokio::time::sleep(UPGRADE_POLL)));
+        }
+        let due = hurry.as_mut().is_some_and(|hurry| hurry.as_mut().poll(cx).is_ready());
+        outbox.poll_answer(waiting.id, due, cx)
+    })
+    .await
+}
+
+async fn answer_poll(session: &Arc<Session>, payload: Vec<u8>, upto: u64, request: &HttpRequest) -> HttpResponse {
+    let mut answer = HttpResponse::Ok();
+    answer.insert_header((header::CACHE_CONTROL, NO_STORE)).content_type("text/plain; charset=UTF-8");
+    let compressible = session.config().compression_threshold.is_some_and(|least| payload.len() >= least);
+    if compressible {
+        answer.insert_header((header::VARY, "Accept-Encoding"));
+    }
+    let encoding = if compressible { accepted_encoding(request.headers()) } else { None };
+    let bytes = match encoding {
+        Some(encoding) => {
+            answer.insert_header((header::CONTENT_ENCODING, encoding.name()));
+            if payload.len() < COMPRESS_ASIDE {
+                encoding.compress(&payload)
+            } else {
+                web::block(move || encoding.compress(&payload)).await.unwrap_or_default()
+            }
+        }
+        None => payload,
+    };
+    answer.body(PollBody { bytes: Bytes::from(bytes), session: Arc::clone(session), upto })
+}
+
+/// An encoding of ours.
+#[derive(Clone, Copy)]
+enum Encoding {
+    Gzip,
+    Deflate,
+}
+
+impl Encoding {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Deflate => "deflate",
+        }
+    }
+
+    /// Writing to memory does not fail.
+    fn compress(self, payload: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Gzip => {
+                let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+                encoder.write_all(payload).and_then(|()| encoder.finish()).unwrap_or_default()
+            }
+            Self::Deflate => {
+                let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+                encoder.write_all(payload).and_then(|()| encoder.finish()).unwrap_or_default()
+            }
+        }
+    }
+}
+
+/// The first encoding of ours that the client takes.
+fn accepted_encoding(headers: &HeaderMap) -> Option<Encoding> {
+    let accepted = headers.get(header::ACCEPT_ENCODING)?.to_str().ok()?;
+    let takes = |encoding: &str| {
+        accepted.split(',').any(|one| {
+            let (name, weight) = one.split_once(';').unwrap_or((one, ""));
+            let weight = weight.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse::<f32>);
+            name.trim().eq_ignore_ascii_case(encoding) && weight.is_ok_and(|weight| weight > 0.0)
+        })
+    };
+    if takes("gzip") || takes("*") {
+        Some(Encoding::Gzip)
+    } else if takes("deflate") {
+        Some(Encoding::Deflate)
+    } else {
+        None
+    }
+}
+
+/// A poll's body, which knows when the server has taken it.
+struct PollBody {
+    bytes: Bytes,
+    session: Arc<Session>,
+    upto: u64,
+}
+
+impl MessageBody for PollBody {
+    type Error = std::convert::Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.bytes.len() as u64)
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        if self.bytes.is_empty() {
+            return Poll::Ready(None);
+        }
+        self.session.outbox().poll_written(self.upto);
+        Poll::Ready(Some(Ok(std::mem::take(&mut self.bytes))))
+    }
+}
+
+/// Marks a POST as under way; one that is dropped on the way was cut off by the client.
+struct Posting {
+    session: Arc<Session>,
+    finished: bool,
+}
+
+impl Drop for Posting {
+    fn drop(&mut self) {
+        self.session.end_post();
+        if !self.finished {
+            self.session.close(CloseReason::TransportError);
+        }
+    }
+}
+
+/// Takes packets.
+pub(crate) async fn post(session: Arc<Session>, request: &HttpRequest, payload: web::Payload) -> HttpResponse {
+    if !session.begin_post() {
+        session.close(CloseReason::TransportError);
+        return HttpResponse::BadRequest().finish();
+    }
+    let mut posting = Posting { session: Arc::clone(&session), finished: false };
+    let (answer, finished) = match receive(&session, request, payload).await {
+        Ok(()) => (accepted(), true),
+        Err(PostError::TooLarge) => (HttpResponse::PayloadTooLarge().finish(), true),
+        Err(PostError::Closed) => (HttpResponse::BadRequest().finish(), true),
+        Err(PostError::Broken) => (HttpResponse::BadRequest().finish(), false),
+        Err(PostError::NotPackets) => {
+            session.close(CloseReason::ParseError);
+            (HttpResponse::BadRequest().finish(), true)
+        }
+    };
+    posting.finished = finished;
+    answer
+}
+
+fn accepted() -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, NO_STORE))
+        // As in Node: some browsers offer to download anything else.
+        .insert_header((header::CONTENT_TYPE, "text/html"))
+        .body("ok")
+}
+
+enum PostError {
+    /// More than [`super::Config::max_payload`]; the session lives on.
+    TooLarge,
+    /// The request broke off, took too long, or has the wrong type.
+    Broken,
+    /// Not text, or too many packets.
+    NotPackets,
+    /// The session is over.
+    Closed,
+}
+
+async fn receive(session: &Session, request: &HttpRequest, payload: web::Payload) -> Result<(), PostError> {
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    if content_type.is_some_and(|value| value.as_bytes() == b"application/octet-stream") {
+        return Err(PostError::Broken);
+    }
+    let config = session.config();
+    let body = read_body(payload, declared_length(request), config.max_payload);
+    let body = tokio::time::timeout(config.post_timeout, body).await.map_err(|_| PostError::Broken)??;
+    let text = ByteString::try_from(body).map_err(|_| PostError::NotPackets)?;
+    if Payload::count(&text) > config.max_packets_per_payload {
+        return Err(PostError::NotPackets);
+    }
+    let head = Arc::new(RequestHead::new(request));
+    let actor = session.actor().ok_or(PostError::Closed)?;
+    match actor.send(Input::Packets(Source::Post(Payload::new(text)), head)).await {
+        Ok(true) => Ok(()),
+        Ok(false) | Err(_) => Err(PostError::Closed),
+    }
+}
+
+fn declared_length(request: &HttpRequest) -> Option<usize> {
+    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+async fn read_body(mut payload: web::Payload, declared: Option<usize>, max: usize) -> Result<Bytes, PostError> {
+    if declared.is_some_and(|length| length > max) {
+        return Err(PostError::TooLarge);
+    }
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_: PayloadError| PostError::Broken)?;
+        if body.len() + chunk.len() > max {
+            return Err(PostError::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}

@@ -1,0 +1,307 @@
+//! A handle on one client in one namespace: emit, ask, leave. It may be used from any thread and
+//! may outlive the client.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::engine::packet::Frame;
+use crate::engine::{EmitError, Session};
+use crate::event::{DisconnectReason, SendFailure};
+use crate::namespace::Members;
+use crate::packet::{self, Args, EncodeError, Encoded, EventBuilder};
+use crate::recovery::{Recorded, RecoveryStore};
+
+/// Most events of one socket that wait for their acknowledgement.
+const MAX_PENDING_ACKS: usize = 1_024;
+
+/// No acknowledgement came.
+#[derive(Debug, thiserror::Error)]
+pub enum AckError {
+    /// Not in time.
+    #[error("operation has timed out")]
+    Timeout,
+    /// The socket was gone before.
+    #[error("the socket has been disconnected")]
+    Disconnected,
+    /// More than 1,024 are awaited already.
+    #[error("too many acknowledgements are awaited")]
+    TooMany,
+    /// The event was not sent.
+    #[error(transparent)]
+    Send(#[from] SendFailure),
+}
+
+/// See the module's documentation. Cloning shares it.
+#[derive(Debug, Clone)]
+pub struct Socket(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    id: Box<str>,
+    pid: Option<Box<str>>,
+    recovered: bool,
+    session: Arc<Session>,
+    members: Arc<Members>,
+    store: Option<Arc<dyn RecoveryStore>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    stage: Stage,
+    next_ack: u64,
+    acks: HashMap<u64, oneshot::Sender<Args>>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// CONNECT is not answered yet: what is emitted waits behind the answer.
+    Connecting(Vec<Encoded>),
+    Connected,
+    Over(DisconnectReason),
+}
+
+impl Socket {
+    pub(crate) fn new(
+        (id, pid, recovered): (Box<str>, Option<Box<str>>, bool),
+        session: Arc<Session>,
+        members: Arc<Members>,
+        store: Option<Arc<dyn RecoveryStore>>,
+    ) -> Self {
+        let state = State { stage: Stage::Connecting(Vec::new()), next_ack: 0, acks: HashMap::new() };
+        Self(Arc::new(Inner { id, pid, recovered, session, members, store, state: Mutex::new(state) }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its public id, as the client knows it. A recovered socket has the one from before.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// The private id that the client recovers by; `None` where recovery is off.
+    #[must_use]
+    pub fn pid(&self) -> Option<&str> {
+        self.0.pid.as_deref()
+    }
+
+    /// Whether the client got its state back.
+    #[must_use]
+    pub fn is_recovered(&self) -> bool {
+        self.0.recovered
+    }
+
+    /// The namespace's name, `/` for the default.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.0.members.name()
+    }
+
+    /// The session under it, shared with the client's sockets in other namespaces.
+    #[must_use]
+    pub fn session(&self) -> &Arc<Session> {
+        &self.0.session
+    }
+
+    /// Whether it is connected: CONNECT is answered, and it has not left.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        matches!(self.state().stage, Stage::Connected)
+    }
+
+    /// Emits a packet that is encoded already, for this socket's namespace; the same bytes may go to
+    /// any number of sockets. Emitted before CONNECT is answered, it follows the answer. Answers with
+    /// its ticket, 0 while connecting.
+    ///
+    /// # Errors
+    /// The socket is over, or its client does not read: then the connection is closed.
+    pub fn emit_encoded(&self, packet: &Encoded) -> Result<u64, EmitError> {
+        self.emit_frames(packet)
+    }
+
+    fn emit_frames(&self, packet: &Encoded) -> Result<u64, EmitError> {
+        let mut state = self.state();
+        match &mut state.stage {
+            Stage::Connected => self.0.session.send(packet.frames()),
+            Stage::Over(_) => Err(EmitError::Closed),
+            Stage::Connecting(held) => {
+                let bytes: usize = held.iter().map(Encoded::len).sum();
+                if bytes + packet.len() > self.0.session.config().max_outgoing_bytes {
+                    return Err(EmitError::SlowReader);
+                }
+                held.push(packet.clone());
+                Ok(0)
+            }
+        }
+    }
+
+    /// Emits an event, recorded for recovery where the server has a store.
+    ///
+    /// # Errors
+    /// An argument is not JSON, or the socket is over or its client does not read.
+    pub fn emit(&self, event: &EventBuilder) -> Result<u64, SendFailure> {
+        let packet = match &self.0.store {
+            Some(store) => {
+                let offset = store.offset();
+                let packet = event.encode(self.namespace(), None, offset.as_deref())?;
+                if let Some(offset) = offset {
+                    store.record(Recorded {
+                        namespace: self.namespace().to_owned(),
+                        offset,
+                        rooms: vec![self.id().to_owned()],
+                        except: Vec::new(),
+                        packet: packet.clone(),
+                    });
+                }
+                packet
+            }
+            None => event.encode(self.namespace(), None, None)?,
+        };
+        Ok(self.emit_encoded(&packet)?)
+    }
+
+    /// Emits an event that may be lost: it is dropped unless it can leave at once.
+    ///
+    /// # Errors
+    /// An argument is not JSON.
+    pub fn emit_volatile(&self, event: &EventBuilder) -> Result<(), EncodeError> {
+        self.emit_encoded_volatile(&event.encode(self.namespace(), None, None)?);
+        Ok(())
+    }
+
+    pub(crate) fn emit_encoded_volatile(&self, packet: &Encoded) {
+        if self.is_connected() && self.0.session.is_writable() {
+            _ = self.emit_encoded(packet);
+        }
+    }
+
+    /// Emits an event and waits for the client's answer.
+    ///
+    /// # Errors
+    /// See [`AckError`].
+    pub async fn emit_with_ack(&self, event: &EventBuilder, timeout: Duration) -> Result<Args, AckError> {
+        let (id, answer) = self.register_ack()?;
+        let _forget = ForgetAck { socket: self, id };
+        let packet = event.encode(self.namespace(), Some(id), None).map_err(SendFailure::from)?;
+        self.emit_encoded(&packet).map_err(SendFailure::from)?;
+        match tokio::time::timeout(timeout, answer).await {
+            Ok(Ok(args)) => Ok(args),
+            Ok(Err(_)) => Err(AckError::Disconnected),
+            Err(_) => Err(AckError::Timeout),
+        }
+    }
+
+    fn register_ack(&self) -> Result<(u64, oneshot::Receiver<Args>), AckError> {
+        let mut state = self.state();
+        if matches!(state.stage, Stage::Over(_)) {
+            return Err(AckError::Disconnected);
+        }
+        if state.acks.len() >= MAX_PENDING_ACKS {
+            return Err(AckError::TooMany);
+        }
+        let id = state.next_ack;
+        state.next_ack += 1;
+        let (sender, receiver) = oneshot::channel();
+        state.acks.insert(id, sender);
+        Ok((id, receiver))
+    }
+
+    /// The client answered.
+    pub(crate) fn acknowledged(&self, id: u64, args: Args) {
+        if let Some(sender) = self.state().acks.remove(&id) {
+            _ = sender.send(args);
+        }
+    }
+
+    /// The ticket up to which the session's frames were taken by the transport, see
+    /// [`Session::flushed`].
+    #[must_use]
+    pub fn flushed(&self) -> u64 {
+        self.0.session.flushed()
+    }
+
+    /// Takes the client out of the namespace, and with `close` out of all, with the connection. The
+    /// client is told, and does not reconnect by itself.
+    pub fn disconnect(&self, close: bool) {
+        let left = self.leave(DisconnectReason::ServerDisconnect, true);
+        if left || close {
+            self.0.session.poke(close);
+        }
+    }
+
+    /// Ends it, once; `tell` sends a DISCONNECT packet if it was connected. Answers whether it was
+    /// not over before.
+    pub(crate) fn leave(&self, reason: DisconnectReason, tell: bool) -> bool {
+        let mut state = self.state();
+        match state.stage {
+            Stage::Over(_) => return false,
+            Stage::Connected if tell => _ = self.0.session.send(packet::disconnect(self.namespace()).frames()),
+            Stage::Connected | Stage::Connecting(_) => {}
+        }
+        state.stage = Stage::Over(reason);
+        state.acks = HashMap::new();
+        true
+    }
+
+    /// Why it is over, if it is.
+    #[must_use]
+    pub fn disconnected(&self) -> Option<DisconnectReason> {
+        match self.state().stage {
+            Stage::Over(reason) => Some(reason),
+            Stage::Connecting(_) | Stage::Connected => None,
+        }
+    }
+
+    /// Answers CONNECT, then sends what the client missed, then what was emitted meanwhile; `false`
+    /// if the socket is over.
+    pub(crate) fn connected(&self, missed: &[Encoded]) -> bool {
+        let mut state = self.state();
+        let Stage::Connecting(held) = &mut state.stage else {
+            return false;
+        };
+        let held = std::mem::take(held);
+        let answer = packet::connect(self.namespace(), self.id(), self.pid());
+        let all = std::iter::once(&answer).chain(missed).chain(&held);
+        let frames: Vec<Frame> = all.flat_map(|packet| packet.frames().iter().cloned()).collect();
+        state.stage = Stage::Connected;
+        self.0.session.send(&frames).is_ok()
+    }
+
+    /// Joins a room of the namespace.
+    pub fn join(&self, room: &str) {
+        self.0.members.join(self.id(), room);
+    }
+
+    /// Leaves a room.
+    pub fn leave_room(&self, room: &str) {
+        self.0.members.leave(self.id(), room);
+    }
+
+    /// The rooms it is in, beside the one of its own id.
+    #[must_use]
+    pub fn rooms(&self) -> Vec<String> {
+        self.0.members.rooms_of(self.id())
+    }
+
+    pub(crate) fn members(&self) -> &Arc<Members> {
+        &self.0.members
+    }
+}
+
+/// Forgets an acknowledgement that nobody waits for any more.
+struct ForgetAck<'a> {
+    socket: &'a Socket,
+    id: u64,
+}
+
+impl Drop for ForgetAck<'_> {
+    fn drop(&mut self) {
+        self.socket.state().acks.remove(&self.id);
+    }
+}
