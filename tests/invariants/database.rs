@@ -167,3 +167,27 @@ async fn a_message_whose_outcome_was_not_known_is_heard_once_it_is_sent_again() 
     let unread = phone.expect("unread").await;
     assert_eq!(unread["count"], 1, "one's own message counts as unread: {unread}");
 }
+
+/// The database stores a message and cannot say so, and its sender never comes back. The others hear it all the same.
+#[tokio::test]
+async fn a_message_whose_outcome_was_not_known_is_heard_though_it_is_never_sent_again() {
+    let cluster = Cluster::start();
+    let url = cluster.database().await;
+    let server = Process::on(&url, &[("HAGGLE_DATABASE_TIMEOUT_SECONDS", "1")]).await;
+    let id = server.conversation("order:1", &["alice", "bob"]).await;
+    let (mut alice, mut bob) = (server.joined("alice", id).await, server.joined("bob", id).await);
+    let mut phone = server.socket("bob").await;
+    alice.say(id, "first").await;
+    bob.expect("message").await;
+    phone.expect("unread").await;
+    cluster.stop_signal();
+    let send = json!({ "conversation": id, "body": "unknown", "client_id": "one" });
+    assert_eq!(alice.ask("send", send).await.code(), "unavailable");
+    drop(alice);
+    cluster.cont();
+    let heard = bob.expect("message").await;
+    assert_eq!((&heard["message"]["seq"], &heard["message"]["body"]), (&json!(2), &json!("unknown")));
+    assert_eq!(phone.expect("unread").await["count"], 2);
+    let own = bob.say(id, "hello").await;
+    assert_eq!(own["seq"], 3);
+}
