@@ -27,7 +27,7 @@ pub struct By<C> {
     /// Who gave it.
     pub caller: Caller,
     /// Where events go and which session does not hear its own.
-    pub session: Option<Listener>,
+    pub session: Option<Arc<Listener>>,
     /// What they ask.
     pub command: C,
 }
@@ -38,8 +38,8 @@ pub type Outcome = Result<Reply, ChatError>;
 /// Where an [`Outcome`] is awaited. Dropped unanswered, it reads as `unavailable`: the outcome is not known.
 pub type ReplyTo = oneshot::Sender<Outcome>;
 
-/// A session as rooms and presence hold it: where to deliver, and how to cut it off. A test can stand in as one.
-#[derive(Clone, Debug)]
+/// A session as rooms and presence hold it, shared by all of them: where to deliver, and how to cut it off. A test can stand in as one.
+#[derive(Debug)]
 pub struct Listener {
     /// Its name.
     pub session: SessionId,
@@ -48,7 +48,7 @@ pub struct Listener {
     /// Orders that the session must carry out before anyone is told that it did.
     pub control: Recipient<Control>,
     /// Set by whoever found its mailbox full: it has missed something and must close, so that the client comes back to its cursor.
-    pub overrun: Arc<AtomicBool>,
+    pub overrun: AtomicBool,
 }
 
 /// Events of one conversation, in order, for one session.

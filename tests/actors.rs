@@ -95,7 +95,7 @@ impl Handler<Control> for Ear {
 
 /// A listener and what it heard.
 pub struct Hearer {
-    pub listener: Listener,
+    pub listener: Arc<Listener>,
     pub heard: Arc<Mutex<Vec<String>>>,
     pub caller: Caller,
 }
@@ -105,12 +105,12 @@ impl Hearer {
         let heard = Arc::<Mutex<Vec<String>>>::default();
         let session = SessionId::random();
         let ear = Ear { session, heard: Arc::clone(&heard), stuck }.start();
-        let listener = Listener {
+        let listener = Arc::new(Listener {
             session,
             deliver: ear.clone().recipient(),
             control: ear.recipient(),
-            overrun: Arc::new(AtomicBool::new(false)),
-        };
+            overrun: AtomicBool::new(false),
+        });
         Self { listener, heard, caller: Caller { person: person(user) } }
     }
 

@@ -23,7 +23,7 @@ pub type Wake = Box<dyn Fn(ConversationId, Arc<AtomicUsize>) -> Option<Addr<Room
 /// Conversation to room, user to sessions, session to session.
 pub struct Directory {
     rooms: DashMap<ConversationId, Awake>,
-    online: DashMap<UserId, Vec<Listener>>,
+    online: DashMap<UserId, Vec<Arc<Listener>>>,
     sessions: DashMap<SessionId, Recipient<Control>>,
     wake: Wake,
 }
@@ -126,7 +126,7 @@ impl Directory {
     }
 
     /// Runs `each` on every session that a user has open.
-    pub fn for_each_session(&self, user: &UserId, mut each: impl FnMut(&Listener)) {
+    pub fn for_each_session(&self, user: &UserId, mut each: impl FnMut(&Arc<Listener>)) {
         if let Some(sessions) = self.online.get(user) {
             sessions.iter().for_each(&mut each);
         }
@@ -139,7 +139,7 @@ impl Directory {
     }
 
     /// A session of a user opened.
-    pub(super) fn arrive(&self, user: &UserId, session: Listener) {
+    pub(super) fn arrive(&self, user: &UserId, session: Arc<Listener>) {
         self.online.entry(user.clone()).or_default().push(session);
     }
 

@@ -10,9 +10,9 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 use tracing::warn;
 
+use super::Deliver;
 use super::directory::Directory;
 use super::persistence::{Partners, Reader, SaveLastSeen, Settle};
-use super::{Deliver, Listener};
 use crate::protocol::reply;
 use crate::protocol::{Event, Timestamp, UserId};
 use crate::vocabulary::Fanout;
@@ -89,7 +89,7 @@ impl Presence {
                 let presence = reply::Presence { user: user.clone(), online, last_seen };
                 Arc::from([Fanout::new(Event::Presence(presence), None)])
             });
-            self.directory.for_each_session(partner, |listener: &Listener| {
+            self.directory.for_each_session(partner, |listener| {
                 let deliver = Deliver { events: Arc::clone(events), joined: false, unread: None };
                 // A session too busy to take it learns who is online when it next joins.
                 drop(listener.deliver.try_send(deliver));

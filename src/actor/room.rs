@@ -4,7 +4,7 @@
 //! What must not: vocabularies, sockets, SQL.
 //!
 //! A room keeps many appends under way and tells its members in the order of the replies: it never waits for one to send the
-//! next. It holds [`Listener`]s, never sessions, so that a test can stand in as one.
+//! next. It holds [`super::Listener`]s, never sessions, so that a test can stand in as one.
 
 mod hall;
 mod make_up;
@@ -23,7 +23,7 @@ use super::directory::Directory;
 use super::persistence::{
     Append, Appended, Committed, Cursor, CursorMove, Job, LoadRoom, Reader, RoomRow, Ticket, Work,
 };
-use super::{Ask, By, Departed, Listener, Outcome, PersonChanged, ReplyTo, Reseat};
+use super::{Ask, By, Departed, Outcome, PersonChanged, ReplyTo, Reseat};
 use crate::error::ChatError;
 use crate::protocol::command::{self, Join, Mark, Typing};
 use crate::protocol::event::ReadTo;
@@ -390,7 +390,7 @@ impl Handler<Ask<Join>> for Room {
                 return self.rest(ctx);
             }
         };
-        let session = session.map(|listener: Listener| {
+        let session = session.map(|listener| {
             let name = listener.session;
             (name, hall.enter(listener, person.id.clone()))
         });

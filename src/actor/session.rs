@@ -118,7 +118,7 @@ pub struct Session {
     outbox: Arc<Outbox>,
     door: Arc<dyn Door>,
     patience: Patience,
-    overrun: Arc<AtomicBool>,
+    listener: Arc<Listener>,
     state: State,
     expires_at_s: i64,
     expiry: Option<SpawnHandle>,
@@ -162,13 +162,20 @@ impl Session {
     ) -> Addr<Self> {
         Self::create(move |ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
+            let id = SessionId::random();
+            let listener = Arc::new(Listener {
+                session: id,
+                deliver: ctx.address().recipient(),
+                control: ctx.address().recipient(),
+                overrun: AtomicBool::new(false),
+            });
             let mut session = Self {
-                id: SessionId::random(),
+                id,
                 codec,
                 outbox,
                 door,
                 patience,
-                overrun: Arc::new(AtomicBool::new(false)),
+                listener,
                 state: State::Anonymous(Instant::now() + patience.anonymous),
                 expires_at_s: i64::MAX,
                 expiry: None,
@@ -189,15 +196,6 @@ impl Session {
             }
             session
         })
-    }
-
-    fn listener(&self, ctx: &Context<Self>) -> Listener {
-        Listener {
-            session: self.id,
-            deliver: ctx.address().recipient(),
-            control: ctx.address().recipient(),
-            overrun: Arc::clone(&self.overrun),
-        }
     }
 
     /// Who calls, once that is known.
@@ -272,7 +270,7 @@ impl Session {
                 | Command::Received(_)
                 | Command::Read(_)
         );
-        let listener = listener.then(|| self.listener(ctx));
+        let listener = listener.then(|| Arc::clone(&self.listener));
         self.under_way += 1;
         match self.door.begin(By { caller, session: listener, command }) {
             Begun::UnderWay(outcome) => self.follow(ctx, tag, join, outcome),

@@ -26,7 +26,7 @@ pub const PARTICIPANTS_LISTED: usize = 100;
 /// A session that has joined.
 pub(super) struct Member {
     /// Where it hears.
-    pub(super) listener: Listener,
+    pub(super) listener: Arc<Listener>,
     /// Whose it is.
     pub(super) user: UserId,
 }
@@ -117,7 +117,7 @@ impl Hall {
     }
 
     /// Adds a listening session. True when it is its user's first here.
-    pub(super) fn enter(&mut self, listener: Listener, user: UserId) -> bool {
+    pub(super) fn enter(&mut self, listener: Arc<Listener>, user: UserId) -> bool {
         let member = Member { listener, user: user.clone() };
         if self.members.insert(member.listener.session, member).is_some() {
             return false;

@@ -71,7 +71,7 @@ impl Session {
     pub(super) fn arrive(&mut self, ctx: &mut Context<Self>, claims: Claims, tag: Option<Tag>) {
         let name = claims.name.clone().unwrap_or_else(|| claims.user.as_str().into());
         let person = Person { id: claims.user.clone(), name, role: claims.role.clone().unwrap_or_default() };
-        self.door.directory().arrive(&person.id, self.listener(ctx));
+        self.door.directory().arrive(&person.id, Arc::clone(&self.listener));
         self.state = State::Arriving(Caller { person });
         self.expires_at_s = claims.expires_at_s;
         let arriving = self.door.arrive(claims.clone());
@@ -184,7 +184,7 @@ impl Session {
         self.close_expired(ctx);
         let slow = self.patience.slow_reader;
         let stalled = self.outbox.stalled_for().max(self.outbox.silent_for());
-        if self.overrun.load(Ordering::Acquire) || stalled > slow {
+        if self.listener.overrun.load(Ordering::Acquire) || stalled > slow {
             return self.close_slow(ctx);
         }
         if self.outbox.silent_for() > slow / 2 {
