@@ -86,6 +86,9 @@ struct Pending {
     what: What,
 }
 
+/// An outcome, and who awaits it.
+type Answer = (ReplyTo, Outcome);
+
 enum What {
     Message { body: Body, kind: Arc<str>, client_id: Option<ClientId>, at: Timestamp },
     Received,
@@ -234,16 +237,16 @@ impl Room {
         !listened && self.pending.is_empty() && self.looks_due == 0 && !matches!(self.state, State::Opening)
     }
 
-    fn appended(&mut self, pending: Pending, outcome: Result<Appended, ChatError>) -> Option<Fanout> {
+    /// What a message comes to: the answer to its sender, and what to tell, where it is news.
+    fn appended(&mut self, pending: Pending, outcome: Result<Appended, ChatError>) -> (Answer, Option<Fanout>) {
         let Pending { reply, origin, person, what } = pending;
-        let What::Message { body, kind, client_id, at } = what else { return None };
+        let What::Message { body, kind, client_id, at } = what else {
+            return ((reply, Err(ChatError::Internal)), None);
+        };
         let (id, seq, kind, created_at, repeated) = match outcome {
             Ok(Appended::Stored { id, seq }) => (id, seq, kind, at, false),
             Ok(Appended::Repeated { id, seq, kind, at }) => (id, seq, kind, at, true),
-            Err(error) => {
-                answer(reply, Err(error));
-                return None;
-            }
+            Err(error) => return ((reply, Err(error)), None),
         };
         let message = Message {
             id,
@@ -263,8 +266,7 @@ impl Room {
             self.count(&message);
             Fanout::new(Event::Message(message.clone()), origin)
         });
-        answer(reply, Ok(Reply::Sent { message, repeated }));
-        told
+        ((reply, Ok(Reply::Sent { message, repeated })), told)
     }
 
     /// Keeps the newest place and the sender's own count, from which everyone's unread count follows.
@@ -277,13 +279,20 @@ impl Room {
     /// Tells what came of jobs, in the order of `seq`.
     fn conclude(&mut self, ctx: &mut Context<Self>, committed: Committed) {
         let mut events = Vec::with_capacity(committed.appended.len());
+        let mut answers = Vec::with_capacity(committed.appended.len());
         for (ticket, outcome) in committed.appended {
             if let Some(pending) = self.pending.remove(&ticket) {
-                events.extend(self.appended(pending, outcome));
+                let (answer, event) = self.appended(pending, outcome);
+                answers.push(answer);
+                events.extend(event);
             }
         }
+        // The others first: whatever the sender does on its answer, in this conversation or another, is heard after this.
         if !events.is_empty() {
             self.tell(ctx, events, Audience::Everyone);
+        }
+        for (reply, outcome) in answers {
+            answer(reply, outcome);
         }
         for (ticket, outcome) in committed.moved {
             if let Some(pending) = self.pending.remove(&ticket) {
@@ -313,13 +322,11 @@ impl Room {
         let unread = hall.seat(&person.id).map_or(0, |seat| hall.unread(seat).count);
         let updated = unread_before.saturating_sub(unread);
         if matches!(what, What::Received) {
-            answer(reply, Ok(Reply::Done));
             if cursor.received > received_before {
                 self.chatter(ctx, Event::Received(conversation, person.id, cursor.received), origin);
             }
-            return;
+            return answer(reply, Ok(Reply::Done));
         }
-        answer(reply, Ok(Reply::Marked(Marked { conversation, seq: cursor.read, unread, updated })));
         if cursor.read > read_before {
             let everyone = hall.size() <= CHATTER_MAX;
             let user = person.id;
@@ -329,6 +336,7 @@ impl Room {
             let audience = if everyone { Audience::Everyone } else { Audience::Only(&user) };
             self.tell(ctx, vec![Fanout::new(Event::Read(read), origin)], audience);
         }
+        answer(reply, Ok(Reply::Marked(Marked { conversation, seq: cursor.read, unread, updated })));
     }
 
     fn mark(&mut self, ctx: &Context<Self>, ask: Ask<Mark>, what: What) {
