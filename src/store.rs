@@ -33,7 +33,7 @@ mod writer;
 pub use conversations::LISTED_PARTICIPANTS_MAX;
 pub use failure::StoreError;
 pub use migrate::Direction;
-pub use provision::{DIRECT, GROUP, SubjectRow};
+pub use provision::{DIRECT, GROUP};
 pub use rooms::{RoomRow, Seat};
 pub use users::{Known, PARTNERS_IN, PARTNERS_MAX};
 pub use writer::{Append, Appended, Cursor, CursorMove, Writer};

@@ -15,7 +15,6 @@ use crate::actor::{Control, PersonChanged, Reseat};
 use crate::error::ChatError;
 use crate::protocol::command::{Provision, PutConversation, PutSubject, PutUser};
 use crate::protocol::{Conversation, ConversationId, ConversationRef, Person, UserId};
-use crate::store::SubjectRow;
 
 /// How long live sockets and rooms may take to go by what was provisioned.
 const APPLY_WITHIN: Duration = Duration::from_secs(5);
@@ -59,9 +58,8 @@ impl Chat {
         match call {
             Provision::User(user) => self.put_user(user).await,
             Provision::Subject(subject) => {
-                let (row, created) = self.0.store.put_subject(&subject).await?;
-                let SubjectRow { kind, id, title, owner, url, image_url } = row;
-                Ok(Provisioned::Subject { subject: PutSubject { kind, id, title, owner, url, image_url }, created })
+                let (subject, created) = self.0.store.put_subject(&subject).await?;
+                Ok(Provisioned::Subject { subject, created })
             }
             Provision::Conversation(conversation) => self.put_conversation(conversation).await,
             Provision::RemoveParticipant(key, user) => self.remove_participant(key, user).await,

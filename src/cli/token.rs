@@ -1,32 +1,15 @@
 //! `haggle token`: a JWT for trying things out. How tokens are checked is no business of this file.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use clap::ArgMatches;
-use jsonwebtoken::{EncodingKey, Header};
-use secrecy::ExposeSecret;
-use serde::Serialize;
 
+use crate::auth::Tokens;
 use crate::config::{Settings, Sources};
+use crate::protocol::UserId;
 
 /// The longest that a token may hold: ten years, past which an operator has mistyped the unit.
 const MAX_TTL: Duration = Duration::from_secs(10 * 365 * 86_400);
-
-/// The claims of RFC 7519, section 4.1, and the two of ours.
-#[derive(Serialize)]
-struct Claims<'a> {
-    sub: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    iss: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    aud: Option<&'a str>,
-    iat: u64,
-    exp: u64,
-}
 
 /// Makes the token that the arguments ask for.
 pub(super) fn issue(matches: &ArgMatches, settings: &Settings, sources: &Sources) -> Result<String, String> {
@@ -39,18 +22,9 @@ pub(super) fn issue(matches: &ArgMatches, settings: &Settings, sources: &Sources
     }
     let text = |name: &str| matches.get_one::<String>(name).map(String::as_str);
     let ttl = ttl(text("ttl").unwrap_or_default())?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| "the clock is before 1970")?;
-    let claims = Claims {
-        sub: text("sub").unwrap_or_default(),
-        name: text("name"),
-        role: text("role"),
-        iss: settings.jwt_issuer.as_deref(),
-        aud: settings.jwt_audience.as_deref(),
-        iat: now.as_secs(),
-        exp: (now + ttl).as_secs(),
-    };
-    let key = EncodingKey::from_secret(settings.jwt_secret.expose_secret().as_bytes());
-    jsonwebtoken::encode(&Header::default(), &claims, &key).map_err(|error| format!("no token: {error}"))
+    let user = UserId::parse(text("sub").unwrap_or_default()).map_err(|error| format!("--sub: {error}"))?;
+    let tokens = Tokens::new(&settings.jwt_secret, settings.jwt_issuer.clone(), settings.jwt_audience.clone());
+    tokens.sign(&user, text("name"), text("role"), ttl).map_err(|error| format!("no token: {error}"))
 }
 
 fn ttl(text: &str) -> Result<Duration, String> {

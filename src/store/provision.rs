@@ -16,23 +16,6 @@ use crate::error::ChatError;
 use crate::protocol::command::{Open, PARTICIPANTS_MAX, PutConversation, PutSubject};
 use crate::protocol::{ConversationId, ConversationRef, Timestamp, UserId};
 
-/// A subject as the database holds it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SubjectRow {
-    /// One of `item`, `book`, `order`, `product`.
-    pub kind: Arc<str>,
-    /// The shop's id of it.
-    pub id: Arc<str>,
-    /// What to call it.
-    pub title: Option<Arc<str>>,
-    /// Who sells it.
-    pub owner: Option<UserId>,
-    /// Its page.
-    pub url: Option<Arc<str>>,
-    /// Its picture.
-    pub image_url: Option<Arc<str>>,
-}
-
 /// The kind of a conversation of at most two people, where nobody says otherwise.
 pub const DIRECT: &str = "direct";
 /// The kind of a conversation of more.
@@ -97,7 +80,7 @@ impl Store {
     ///
     /// # Errors
     /// `unavailable`.
-    pub async fn put_subject(&self, put: &PutSubject) -> Result<(SubjectRow, bool), ChatError> {
+    pub async fn put_subject(&self, put: &PutSubject) -> Result<(PutSubject, bool), ChatError> {
         self.call(async {
             let writing = self.inner.begin().await?;
             let db = &writing.transaction;
@@ -314,8 +297,9 @@ fn pair_key(people: &BTreeMap<&UserId, Option<&str>>, subject: Option<&(Arc<str>
     Some(json!(parts).to_string())
 }
 
-fn subject_row(row: subject::Model) -> SubjectRow {
-    SubjectRow {
+/// A subject as the database holds it, in the words of the call that changes it.
+fn subject_row(row: subject::Model) -> PutSubject {
+    PutSubject {
         kind: row.kind.into(),
         id: row.id.into(),
         title: row.title.map(Into::into),
