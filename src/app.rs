@@ -88,6 +88,7 @@ impl Application {
     /// # Errors
     /// What stands in the way, in words.
     pub async fn build(settings: Settings) -> Result<Self, AppError> {
+        let listener = listen(&settings)?;
         let url = settings.database_url.expose_secret();
         let limits = settings.limits;
         let options = Options { connections: limits.database_connections, timeout: limits.database_timeout };
@@ -98,7 +99,6 @@ impl Application {
         let metrics = metrics::recorder();
         let (shared, arbiters, settling) = assemble(&settings, &store).await?;
         let shared = web::Data::new(shared);
-        let listener = listen(&settings)?;
         let address = listener.local_addr()?;
         let server = serve_on(listener, &settings, shared.clone(), metrics)?;
         Ok(Self { server, address, shared, store, arbiters, settling, shutdown_timeout: limits.shutdown_timeout })

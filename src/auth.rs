@@ -111,6 +111,10 @@ impl Tokens {
                 _ => "the token is malformed",
             })
         })?;
+        if wire.header.crit.is_some() {
+            // RFC 7515 section 4.1.11: what must be understood and is not makes the token invalid.
+            return Err(ChatError::unauthorized("the token demands extensions that are not known here"));
+        }
         wire.claims.claims()
     }
 

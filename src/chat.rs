@@ -83,6 +83,9 @@ impl Chat {
     /// `forbidden` when they are suspended, `unavailable` when the database is away.
     pub async fn known(&self, claims: &Claims) -> Result<Person, ChatError> {
         let known = self.0.store.arrive(&claims.user, claims.name.as_deref(), claims.role.as_deref()).await?;
+        if known.changed {
+            self.rename(&known.person).await;
+        }
         if known.active { Ok(known.person) } else { Err(ChatError::forbidden("this user is suspended")) }
     }
 
@@ -201,6 +204,10 @@ impl Chat {
 
     async fn open(&self, caller: &UserId, open: &Open) -> Outcome {
         let (id, created) = self.0.store.open(caller, open).await?;
+        if created {
+            // Somebody who guessed its number may have woken a room that found nothing.
+            self.reseat(id, None).await?;
+        }
         self.conversation(caller, &ConversationRef::Id(id), created).await
     }
 

@@ -17,7 +17,7 @@ const MAX_FILE_LINES: usize = 600;
 const MAX_FUNCTION_LINES: usize = 70;
 
 /// Folders that hold nothing of ours.
-const FOREIGN_FOLDERS: &[&str] = &[".git", "target", "node_modules", "vendor"];
+const FOREIGN_FOLDERS: &[&str] = &[".git", "target", "node_modules", "vendor", "venv"];
 
 /// What one room of `src/` may import. The longest `path` that a file's path begins with is the one that counts.
 struct Room {

@@ -133,12 +133,6 @@ impl Outbox {
         queue.event_bytes.max(queue.reply_bytes) > self.limit_bytes / 2
     }
 
-    /// Whether a Close frame was added.
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.lock().closed
-    }
-
     /// For how long frames have waited without any being taken.
     #[must_use]
     pub fn stalled_for(&self) -> Duration {

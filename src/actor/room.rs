@@ -145,15 +145,11 @@ impl Room {
         }
     }
 
-    /// The hall, for somebody who sits in it: whoever does not is told what a stranger is told.
-    fn admit(&mut self, person: &Person) -> Result<(&mut Hall, Person), ChatError> {
+    /// The hall, for somebody who sits in it, and who they are: whoever does not is told what a stranger is told.
+    fn admit(&mut self, caller: &Person) -> Result<(&mut Hall, Person), ChatError> {
         let hall = self.arrived()?;
-        let seat = hall.seat_mut(&person.id).ok_or(ChatError::NotFound("conversation"))?;
-        if seat.person != *person {
-            // A fresh token may have brought another name.
-            seat.person = person.clone();
-        }
-        Ok((hall, person.clone()))
+        let person = hall.seat(&caller.id).ok_or(ChatError::NotFound("conversation"))?.person.clone();
+        Ok((hall, person))
     }
 
     fn write(&mut self, ctx: &Context<Self>, work: Work, pending: Pending) {
@@ -339,12 +335,37 @@ impl Room {
         answer(reply, Ok(Reply::Marked(Marked { conversation, seq: cursor.read, unread, updated })));
     }
 
-    fn mark(&mut self, ctx: &Context<Self>, ask: Ask<Mark>, what: What) {
+    fn join(&mut self, ctx: &mut Context<Self>, ask: Ask<Join>) {
+        let Ask { by: By { caller, session, .. }, reply } = ask;
+        let conversation = self.conversation;
+        let (hall, person) = match self.admit(&caller.person) {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                answer(reply, Err(error));
+                return self.rest(ctx);
+            }
+        };
+        let session = session.map(|listener| {
+            let name = listener.session;
+            (name, hall.enter(listener, person.id.clone()))
+        });
+        let participants = hall.participants(&person.id);
+        answer(reply, Ok(Reply::Joined(Joined { conversation, last_seq: hall.last_seq, participants })));
+        if let Some((session, true)) = session {
+            self.chatter(ctx, Event::Joined(conversation, person), Some(session));
+        }
+        self.rest(ctx);
+    }
+
+    fn mark(&mut self, ctx: &mut Context<Self>, ask: Ask<Mark>, what: What) {
         let Ask { by: By { caller, session, command }, reply } = ask;
         let conversation = self.conversation;
         let (hall, person) = match self.admit(&caller.person) {
             Ok(admitted) => admitted,
-            Err(error) => return answer(reply, Err(error)),
+            Err(error) => {
+                answer(reply, Err(error));
+                return self.rest(ctx);
+            }
         };
         let user = caller.person.id;
         let seq = command.seq.map_or(hall.last_seq, |seq| seq.min(hall.last_seq));
@@ -352,11 +373,13 @@ impl Room {
         if let Some(seat) = hall.seat(&user).filter(|seat| if read { seq <= seat.read } else { seq <= seat.received }) {
             let unread = hall.unread(seat).count;
             let marked = Marked { conversation, seq: seat.read, unread, updated: 0 };
-            return answer(reply, Ok(if read { Reply::Marked(marked) } else { Reply::Done }));
+            answer(reply, Ok(if read { Reply::Marked(marked) } else { Reply::Done }));
+            return self.rest(ctx);
         }
         let work = Work::Move(CursorMove { conversation, user, received: seq, read: read.then_some(seq) });
         let origin = session.map(|listener| listener.session);
         self.write(ctx, work, Pending { reply, origin, person, what });
+        self.rest(ctx);
     }
 }
 
@@ -389,25 +412,7 @@ impl Handler<Ask<Join>> for Room {
     type Result = ();
 
     fn handle(&mut self, ask: Ask<Join>, ctx: &mut Self::Context) {
-        let Ask { by: By { caller, session, .. }, reply } = ask;
-        let conversation = self.conversation;
-        let (hall, person) = match self.admit(&caller.person) {
-            Ok(admitted) => admitted,
-            Err(error) => {
-                answer(reply, Err(error));
-                return self.rest(ctx);
-            }
-        };
-        let session = session.map(|listener| {
-            let name = listener.session;
-            (name, hall.enter(listener, person.id.clone()))
-        });
-        let participants = hall.participants(&person.id);
-        answer(reply, Ok(Reply::Joined(Joined { conversation, last_seq: hall.last_seq, participants })));
-        if let Some((session, true)) = session {
-            self.chatter(ctx, Event::Joined(conversation, person), Some(session));
-        }
-        self.rest(ctx);
+        self.when_sure(ctx, ask, Self::join);
     }
 }
 
@@ -505,8 +510,7 @@ impl Handler<Ask<command::Received>> for Room {
     type Result = ();
 
     fn handle(&mut self, ask: Ask<command::Received>, ctx: &mut Self::Context) {
-        self.mark(ctx, ask.map(|received| received.0), What::Received);
-        self.rest(ctx);
+        self.when_sure(ctx, ask, |room, ctx, ask| room.mark(ctx, ask.map(|received| received.0), What::Received));
     }
 }
 
@@ -515,8 +519,7 @@ impl Handler<Ask<command::Read>> for Room {
     type Result = ();
 
     fn handle(&mut self, ask: Ask<command::Read>, ctx: &mut Self::Context) {
-        self.mark(ctx, ask.map(|read| read.0), What::Read);
-        self.rest(ctx);
+        self.when_sure(ctx, ask, |room, ctx, ask| room.mark(ctx, ask.map(|read| read.0), What::Read));
     }
 }
 

@@ -129,6 +129,8 @@ pub struct Session {
     /// How many joins have begun, and for conversations that the user was removed from while some were under way, how many had then.
     joins: u64,
     removed: HashMap<ConversationId, u64>,
+    /// Conversations left while joins are under way, with the number of the leave.
+    left: HashMap<ConversationId, u64>,
     unread: UnreadBook,
     inbound: VecDeque<Request>,
     finding: bool,
@@ -184,6 +186,7 @@ impl Session {
                 early: HashMap::new(),
                 joins: 0,
                 removed: HashMap::new(),
+                left: HashMap::new(),
                 unread: UnreadBook::default(),
                 inbound: VecDeque::new(),
                 finding: false,
@@ -260,7 +263,11 @@ impl Session {
                 return self.answer(ctx, &tag, &Err(error));
             }
         };
-        let join = if let Command::Join(join) = &command { Some(self.begin_join(join.after)) } else { None };
+        let step = match &command {
+            Command::Join(join) => Step::Join(self.begin_join(join.after)),
+            Command::Leave(_) => Step::Leave(self.begin_leave()),
+            _ => Step::Else,
+        };
         let listener = matches!(
             command,
             Command::Join(_)
@@ -273,12 +280,12 @@ impl Session {
         let listener = listener.then(|| Arc::clone(&self.listener));
         self.under_way += 1;
         match self.door.begin(By { caller, session: listener, command }) {
-            Begun::UnderWay(outcome) => self.follow(ctx, tag, join, outcome),
+            Begun::UnderWay(outcome) => self.follow(ctx, tag, step, outcome),
             Begun::Finding(finding) => {
                 self.finding = true;
                 ctx.spawn(finding.into_actor(self).map(move |outcome, session, ctx| {
                     session.finding = false;
-                    session.follow(ctx, tag, join, outcome);
+                    session.follow(ctx, tag, step, outcome);
                     session.go_on(ctx);
                 }));
             }
@@ -286,30 +293,34 @@ impl Session {
     }
 
     /// Answers when the outcome is there; after a join, goes on from where it begins.
-    fn follow(
-        &mut self,
-        ctx: &mut Context<Self>,
-        tag: Tag,
-        join: Option<Joining>,
-        outcome: BoxFuture<'static, Outcome>,
-    ) {
+    fn follow(&mut self, ctx: &mut Context<Self>, tag: Tag, step: Step, outcome: BoxFuture<'static, Outcome>) {
         let began = Instant::now();
         ctx.spawn(outcome.into_actor(self).map(move |outcome, session, ctx| {
             session.under_way -= 1;
             histogram!("haggle_command_seconds").record(began.elapsed().as_secs_f64());
-            let outcome = join.as_ref().map_or(Ok(()), |join| session.still_there(join, &outcome)).and(outcome);
+            let outcome = match &step {
+                Step::Join(join) => session.still_there(join, &outcome).and(outcome),
+                Step::Leave(_) | Step::Else => outcome,
+            };
             session.answer(ctx, &tag, &outcome);
-            if let Ok(Reply::Left(conversation)) = outcome {
-                session.joined.remove(&conversation);
-            }
-            if let Some(join) = join {
-                session.joined(ctx, &join, outcome);
+            // Answers come in no order of their own; what begins last counts.
+            match (step, outcome) {
+                (Step::Join(join), outcome) => session.joined(ctx, &join, outcome),
+                (Step::Leave(leave), Ok(Reply::Left(conversation))) => session.left(conversation, leave),
+                _ => {}
             }
             if session.under_way == 0 {
                 session.send_off(ctx);
             }
         }));
     }
+}
+
+/// What a session itself has to do for a command.
+enum Step {
+    Join(Joining),
+    Leave(u64),
+    Else,
 }
 
 impl Handler<Heard> for Session {
@@ -385,7 +396,9 @@ impl Handler<Control> for Session {
         match control {
             Control::Leave(conversation) => {
                 self.remove(conversation);
-                self.unread.forget(conversation);
+                if let Some(now) = self.unread.forget(conversation) {
+                    self.say(ctx, &Event::Unread(now));
+                }
             }
             Control::Renamed(person) => {
                 if let State::Arriving(caller) | State::Live(caller) | State::Draining(caller) = &mut self.state {

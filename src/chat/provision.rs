@@ -71,8 +71,7 @@ impl Chat {
         let (known, created) = self.0.store.put_user(&user).await?;
         // Only a change is told: shops put their users at every login.
         if before.is_some_and(|before| before.person != known.person) {
-            self.0.directory.tell_all(&PersonChanged(known.person.clone()));
-            self.control(&user.id, &Control::Renamed(known.person.clone())).await;
+            self.rename(&known.person).await;
         }
         if !known.active {
             let error = ChatError::forbidden("this user is suspended");
@@ -81,11 +80,16 @@ impl Chat {
         Ok(Provisioned::User { person: known.person, active: known.active, created })
     }
 
+    /// Somebody has another name or role: it holds in every room that is awake, and on every socket of theirs.
+    pub(super) async fn rename(&self, person: &Person) {
+        self.0.directory.tell_all(&PersonChanged(person.clone()));
+        self.control(&person.id, &Control::Renamed(person.clone())).await;
+    }
+
     async fn put_conversation(&self, put: PutConversation) -> Result<Provisioned, ChatError> {
         let (id, created) = self.0.store.put_conversation(&put).await?;
-        if !created {
-            self.reseat(id, None).await?;
-        }
+        // A new one too: somebody who guessed its number may have woken a room that found nothing.
+        self.reseat(id, None).await?;
         let mut conversation = self.0.store.conversation_for_shop(id).await?;
         self.look_around(&mut conversation);
         Ok(Provisioned::Conversation { conversation: Box::new(conversation), created })
@@ -99,7 +103,7 @@ impl Chat {
     }
 
     /// Makes a room that is awake go by the participants that the database has now; one that sleeps will when it wakes.
-    async fn reseat(&self, conversation: ConversationId, removed: Option<UserId>) -> Result<(), ChatError> {
+    pub(super) async fn reseat(&self, conversation: ConversationId, removed: Option<UserId>) -> Result<(), ChatError> {
         let (done, applied) = oneshot::channel();
         if !self.0.directory.tell_awake(conversation, Reseat { removed, done })? {
             return Ok(());

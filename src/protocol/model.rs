@@ -137,8 +137,12 @@ impl Body {
         if trimmed.is_empty() {
             return Err(ChatError::invalid("a message needs some text"));
         }
-        if text.len() > BODY_BYTES_MAX || trimmed.chars().nth(BODY_SCALARS_MAX).is_some() {
+        if trimmed.chars().nth(BODY_SCALARS_MAX).is_some() {
             return Err(ChatError::TooLarge(format!("a message has at most {BODY_SCALARS_MAX} characters").into()));
+        }
+        if text.len() > BODY_BYTES_MAX {
+            let words = format!("a message has at most {BODY_BYTES_MAX} bytes, white space around it included");
+            return Err(ChatError::TooLarge(words.into()));
         }
         if text.contains('\0') {
             return Err(ChatError::invalid("a message cannot hold the character NUL"));

@@ -107,7 +107,7 @@ impl Store {
     /// says whether it is new. Two calls at once with one key make one conversation.
     ///
     /// # Errors
-    /// `invalid` with more than [`PARTICIPANTS_MAX`] participants; `unavailable`.
+    /// `too_large` with more than [`PARTICIPANTS_MAX`] participants; `unavailable`.
     pub async fn put_conversation(&self, put: &PutConversation) -> Result<(ConversationId, bool), ChatError> {
         let mut people: BTreeMap<&UserId, Option<&str>> = BTreeMap::new();
         for (user, role) in &put.participants {
@@ -165,7 +165,7 @@ impl Store {
     /// more people always a new one. Says whether it is new. Everyone named exists from then on.
     ///
     /// # Errors
-    /// `invalid` with nobody but the caller, or more than [`PARTICIPANTS_MAX`] participants; `unavailable`.
+    /// `invalid` with nobody but the caller, `too_large` with more than [`PARTICIPANTS_MAX`] participants; `unavailable`.
     pub async fn open(&self, caller: &UserId, open: &Open) -> Result<(ConversationId, bool), ChatError> {
         let mut people: BTreeMap<&UserId, Option<&str>> = open.participants.iter().map(|user| (user, None)).collect();
         people.insert(caller, None);
@@ -264,9 +264,10 @@ impl Store {
             let counted = db.query_one_raw(self.statement(COUNT, [id.0.into()])).await?;
             let seats = counted.ok_or(ChatError::Internal)?.try_get_by_index::<i64>(0)?;
             if usize::try_from(seats).is_ok_and(|seats| seats > PARTICIPANTS_MAX) {
-                return Err(
-                    ChatError::invalid(format!("a conversation has at most {PARTICIPANTS_MAX} participants")).into()
-                );
+                return Err(ChatError::TooLarge(
+                    format!("a conversation has at most {PARTICIPANTS_MAX} participants").into(),
+                )
+                .into());
             }
         }
         Ok(())

@@ -23,6 +23,8 @@ pub struct Known {
     pub person: Person,
     /// They may come in.
     pub active: bool,
+    /// Somebody who was known before has another name or role by this call.
+    pub changed: bool,
 }
 
 /// Conversations of more people than this make nobody partners: presence is for those one talks to.
@@ -88,7 +90,7 @@ struct KnownRow {
 
 impl From<KnownRow> for Known {
     fn from(row: KnownRow) -> Self {
-        Self { active: row.person.active, person: row.person.into() }
+        Self { active: row.person.active, person: row.person.into(), changed: false }
     }
 }
 
@@ -105,13 +107,16 @@ impl Store {
     /// `unavailable`.
     pub async fn arrive(&self, user: &UserId, name: Option<&str>, role: Option<&str>) -> Result<Known, ChatError> {
         self.call(async {
-            if let Some(row) = self.user_row(user, name, role).await?
-                && row.fresh
-            {
-                return Ok(row.into());
+            let row = self.user_row(user, name, role).await?;
+            let fresh = row.as_ref().is_some_and(|row| row.fresh);
+            let before = row.map(Known::from);
+            if let (true, Some(known)) = (fresh, &before) {
+                return Ok(known.clone());
             }
             let values = [user.as_str().into(), name.into(), role.into(), Timestamp::now().0.into()];
-            self.written(ARRIVE, values.into()).await
+            let known = self.written(ARRIVE, values.into()).await?;
+            let changed = before.is_some_and(|before| before.person != known.person);
+            Ok(Known { changed, ..known })
         })
         .await
     }

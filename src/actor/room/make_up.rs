@@ -9,7 +9,8 @@ use actix::prelude::*;
 use metrics::counter;
 
 use super::hall::{Audience, Hall};
-use super::{Room, State};
+use super::{Room, State, answer};
+use crate::actor::Ask;
 use crate::actor::persistence::{Appended, Committed, LoadSince};
 use crate::error::ChatError;
 use crate::protocol::{Event, Message, Seq};
@@ -71,6 +72,26 @@ impl Room {
                 ctx.run_later(LOOK_AFTER, Self::look);
             }
             room.rest(ctx);
+        });
+    }
+
+    /// Does what hangs on knowing the newest place: at once, or when the room is sure of it.
+    pub(super) fn when_sure<C: 'static>(
+        &mut self,
+        ctx: &mut Context<Self>,
+        ask: Ask<C>,
+        then: impl FnOnce(&mut Self, &mut Context<Self>, Ask<C>) + 'static,
+    ) {
+        if self.looks_due == 0 {
+            return then(self, ctx, ask);
+        }
+        self.make_up(ctx, move |room, ctx, known| {
+            if known {
+                return then(room, ctx, ask);
+            }
+            // It would be told less than there may be: rather nothing.
+            drop(room.arrived().map(drop));
+            answer(ask.reply, Err(ChatError::unavailable()));
         });
     }
 

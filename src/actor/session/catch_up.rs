@@ -52,6 +52,22 @@ impl Session {
         Joining { number: self.joins, after }
     }
 
+    /// A leave begins; it stands in one order with the joins.
+    pub(super) fn begin_leave(&mut self) -> u64 {
+        self.joins += 1;
+        self.joins
+    }
+
+    /// A leave was answered: it ends the joins before it, also those whose answers it has overtaken, and none after it.
+    pub(super) fn left(&mut self, conversation: ConversationId, leave: u64) {
+        if self.joined.get(&conversation).is_some_and(|place| place.join < leave) {
+            self.joined.remove(&conversation);
+        }
+        if self.joining > 0 {
+            self.left.insert(conversation, leave);
+        }
+    }
+
     /// The user was removed from a conversation. A join that its room answered before may still be on its way here.
     pub(super) fn remove(&mut self, conversation: ConversationId) {
         self.joined.remove(&conversation);
@@ -77,7 +93,11 @@ impl Session {
         } else {
             self.early.clone()
         };
+        let ended = if self.joining == 0 { std::mem::take(&mut self.left) } else { self.left.clone() };
         let Ok(Reply::Joined(joined)) = outcome else { return };
+        if ended.get(&joined.conversation).is_some_and(|leave| join.number < *leave) {
+            return;
+        }
         let mut head = early.get(&joined.conversation).copied().unwrap_or_default().max(joined.last_seq);
         let mut told = joined.last_seq;
         // Joined already: what was told meanwhile is not told again, and what is being read goes on.

@@ -43,11 +43,12 @@ impl UnreadBook {
         self.counts.retain(|_, one| one.count > 0);
     }
 
-    /// The conversation is no longer the user's.
-    pub(super) fn forget(&mut self, conversation: ConversationId) {
-        if let Some(known) = self.counts.remove(&conversation) {
-            self.total -= known.count;
-        }
+    /// The conversation is no longer the user's. Returns what to tell, where something was unread there.
+    pub(super) fn forget(&mut self, conversation: ConversationId) -> Option<UnreadNow> {
+        let known = self.counts.remove(&conversation)?;
+        self.total -= known.count;
+        let total = self.total;
+        (known.count > 0).then_some(UnreadNow { conversation, count: 0, total })
     }
 
     /// How many are unread everywhere.
