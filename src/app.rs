@@ -304,6 +304,9 @@ fn serve_on(
         app.configure(rest::configure_extractors)
             .route("/ws", web::get().to(websocket::connect))
             .configure(pages::configure)
+            // The page of our own has the headers that keep it safe.
+            .service(web::redirect("/docs/", "/docs"))
+            .service(web::redirect("/docs/index.html", "/docs"))
             .service(
                 SwaggerUi::new("/docs/{_:.*}")
                     .config(SwaggerConfig::default().use_base_layout())

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::On;
+use crate::support::client::Socket;
 use crate::support::rest;
 use crate::support::server::Server;
 
@@ -123,4 +124,88 @@ async fn two_people_find_the_conversation_that_the_shop_made_for_them(#[values(O
     server.shop().put("/v1/conversations/order:42", third).await.ok();
     let apart = server.user("alice").post("/v1/conversations", open(json!({ "kind": "order", "id": "42" }))).await;
     assert_eq!(apart.verdict().0, 201, "three people's conversation is not theirs alone");
+}
+
+#[rstest]
+#[tokio::test]
+async fn of_leaving_and_joining_in_one_breath_the_last_holds(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let server = Server::start_with(on, |settings| settings.rate_limits = false).await;
+    let id = server.conversation("order:1", &["alice", "bob"]).await;
+    let (mut alice, mut bob) = (server.joined("alice", id).await, server.joined("bob", id).await);
+    for round in 0..30 {
+        let frames = [("typing", json!({ "on": round % 2 == 0 })), ("leave", json!({})), ("join", json!({}))];
+        let mut asked = Vec::new();
+        for (kind, mut fields) in frames {
+            fields["conversation"] = id.into();
+            asked.push(bob.feed(kind, fields).await);
+        }
+        bob.flush().await;
+        for one in asked {
+            bob.answer(one).await.ok();
+        }
+        let said = alice.say(id, &format!("round {round}")).await;
+        assert_eq!(bob.expect("message").await["message"], said);
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn whoever_guesses_the_next_number_keeps_nobody_out(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let server = Server::start(on).await;
+    let mut newest = server.conversation("order:0", &["alice", "bob"]).await;
+    let mut mallory = server.socket("mallory").await;
+    for round in 1..6 {
+        for guess in newest + 1..newest + 4 {
+            assert_eq!(mallory.ask("join", json!({ "conversation": guess })).await.code(), "not_found");
+        }
+        newest = server.conversation(&format!("order:{round}"), &["alice", "bob"]).await;
+        assert_eq!(server.user("alice").say(newest, "hello").await.verdict().0, 201, "made by the shop");
+        assert_eq!(mallory.ask("join", json!({ "conversation": newest + 1 })).await.code(), "not_found");
+        let subject = json!({ "kind": "item", "id": round.to_string() });
+        let opened = json!({ "participants": [{ "user_id": "bob" }], "subject": subject });
+        newest = server.user("alice").post("/v1/conversations", opened).await.ok()["id"].as_i64().unwrap();
+        assert_eq!(server.user("bob").say(newest, "hello").await.verdict().0, 201, "opened by a user");
+    }
+}
+
+#[tokio::test]
+async fn a_badge_goes_with_the_conversation_it_was_for() {
+    let server = Server::start(On::Sqlite).await;
+    let id = server.conversation("order:1", &["alice", "bob"]).await;
+    let mut bob = server.socket("bob").await;
+    server.user("alice").say(id, "one").await;
+    assert_eq!(bob.expect("unread").await["total"], 1);
+    server.shop().delete("/v1/conversations/order:1/participants/bob").await;
+    let none = json!({ "type": "unread", "conversation": id, "count": 0, "total": 0 });
+    assert_eq!(bob.expect("unread").await, none);
+}
+
+#[tokio::test]
+async fn one_more_than_ten_thousand_is_too_large_in_one_call_or_in_two() {
+    let server = Server::start(On::Sqlite).await;
+    let people = |from: usize, to: usize| -> Value {
+        (from..to).map(|n| json!({ "user_id": format!("user-{n}") })).collect::<Vec<_>>().into()
+    };
+    let put = |people: Value| json!({ "participants": people });
+    let at_once = server.shop().put("/v1/conversations/town", put(people(0, 10_001))).await;
+    assert_eq!(at_once.verdict(), (413, "too_large"));
+    server.shop().put("/v1/conversations/town", put(people(0, 10_000))).await.ok();
+    let then = server.shop().put("/v1/conversations/town", put(people(10_000, 10_001))).await;
+    assert_eq!(then.verdict(), (413, "too_large"));
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_user_has_one_name_live_and_stored(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let server = Server::start(on).await;
+    let id = server.conversation("order:1", &["alice", "bob"]).await;
+    let named = |name: &str| rest::sign(&json!({ "sub": "alice", "name": name, "exp": rest::now_s() + 60 }));
+    let mut first = Socket::anonymous(server.address).await;
+    first.ask("auth", json!({ "token": named("Al") })).await.ok();
+    first.ask("join", json!({ "conversation": id })).await.ok();
+    let mut second = Socket::anonymous(server.address).await;
+    second.ask("auth", json!({ "token": named("Alice") })).await.ok();
+    let said = first.say(id, "hello").await;
+    assert_eq!(said["sender"]["name"], "Alice", "the newest token's, as it is stored");
+    assert_eq!(server.messages("bob", id).await, [said]);
 }

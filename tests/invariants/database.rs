@@ -185,6 +185,13 @@ async fn a_message_whose_outcome_was_not_known_is_heard_though_it_is_never_sent_
     assert_eq!(alice.ask("send", send).await.code(), "unavailable");
     drop(alice);
     cluster.cont();
+    while server.messages("bob", id).await.len() < 2 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let mut late = server.socket("bob").await;
+    let joined = late.ask("join", json!({ "conversation": id, "after": 1 })).await.ok();
+    assert_eq!(joined["last_seq"], 2, "the room knows less than the database");
+    assert_eq!(late.expect("message").await["message"]["body"], "unknown");
     let heard = bob.expect("message").await;
     assert_eq!((&heard["message"]["seq"], &heard["message"]["body"]), (&json!(2), &json!("unknown")));
     assert_eq!(phone.expect("unread").await["count"], 2);
