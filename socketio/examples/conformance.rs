@@ -25,11 +25,10 @@ fn main() -> std::io::Result<()> {
         arguments.get(at + 1).map(String::as_str)
     };
     let number = |name: &str, default: u16| value(name).map_or(Ok(default), str::parse);
-    let port = number("--port", 3000)
-        .map_err(|_| Error::new(ErrorKind::InvalidInput, "--port wants a number"))?;
+    let port = number("--port", 3000).map_err(|_| Error::new(ErrorKind::InvalidInput, "--port wants a number"))?;
     // The suites send requests at the same time and expect them served in that order, as one thread does.
-    let workers = number("--workers", 1)
-        .map_err(|_| Error::new(ErrorKind::InvalidInput, "--workers wants a number"))?;
+    let workers =
+        number("--workers", 1).map_err(|_| Error::new(ErrorKind::InvalidInput, "--workers wants a number"))?;
     let app = value("--app").unwrap_or("socket");
     let mount: Mount = match app {
         "engine" => engine::echo(),
@@ -37,10 +36,7 @@ fn main() -> std::io::Result<()> {
         "socket" => socket::mount(),
         "client" => client::mount(),
         _ => {
-            return Err(Error::new(
-                ErrorKind::InvalidInput,
-                "--app wants engine, socket, client or engine-client",
-            ));
+            return Err(Error::new(ErrorKind::InvalidInput, "--app wants engine, socket, client or engine-client"));
         }
     };
     actix_web::rt::System::new().block_on(serve(port, workers.into(), mount))

@@ -67,22 +67,11 @@ pub struct Client {
 
 impl Client {
     pub(crate) fn new(shared: Arc<Shared>, session: Arc<Session>) -> Self {
-        Self {
-            shared,
-            session,
-            namespaces: Vec::new(),
-            partial: None,
-            partials: 0,
-            watched: false,
-            joined: false,
-        }
+        Self { shared, session, namespaces: Vec::new(), partial: None, partials: 0, watched: false, joined: false }
     }
 
     fn entry(&mut self, namespace: &str) -> Option<&mut Entry> {
-        self.namespaces
-            .iter_mut()
-            .find(|(name, _)| name == namespace)
-            .map(|(_, entry)| entry)
+        self.namespaces.iter_mut().find(|(name, _)| name == namespace).map(|(_, entry)| entry)
     }
 
     fn text(&mut self, text: &ByteString, request: &Arc<RequestHead>, work: &mut Work<Outcome>) {
@@ -90,29 +79,14 @@ impl Client {
             return work.close(CloseReason::ForcedClose);
         }
         match packet::decode(text) {
-            Ok(
-                packet @ (Packet::Event {
-                    attachments: 1.., ..
-                }
-                | Packet::Ack {
-                    attachments: 1.., ..
-                }),
-            ) => {
+            Ok(packet @ (Packet::Event { attachments: 1.., .. } | Packet::Ack { attachments: 1.., .. })) => {
                 let expected = match &packet {
-                    Packet::Event { attachments, .. } | Packet::Ack { attachments, .. } => {
-                        *attachments
-                    }
+                    Packet::Event { attachments, .. } | Packet::Ack { attachments, .. } => *attachments,
                     _ => 0,
                 };
                 self.partials += 1;
                 let number = self.partials;
-                let partial = Partial {
-                    packet,
-                    expected,
-                    attachments: Vec::new(),
-                    bytes: 0,
-                    number,
-                };
+                let partial = Partial { packet, expected, attachments: Vec::new(), bytes: 0, number };
                 self.partial = Some(Box::new(partial));
                 if !std::mem::replace(&mut self.watched, true) {
                     self.watch(work);
@@ -127,11 +101,7 @@ impl Client {
     fn watch(&mut self, work: &mut Work<Outcome>) {
         let number = self.partials;
         let timeout = tokio::time::sleep(self.shared.config.attachment_timeout);
-        work.beside(
-            timeout
-                .map(move |()| Outcome::AttachmentTimeout(number))
-                .boxed_local(),
-        );
+        work.beside(timeout.map(move |()| Outcome::AttachmentTimeout(number)).boxed_local());
     }
 
     fn binary(&mut self, bytes: Bytes, request: &Arc<RequestHead>, work: &mut Work<Outcome>) {
@@ -161,33 +131,18 @@ impl Client {
         match packet {
             Packet::Connect { namespace, auth } => self.connect(namespace, auth, request, work),
             Packet::Disconnect { namespace } => self.leave(&namespace, work),
-            Packet::Event {
-                namespace,
-                id,
-                name,
-                args,
-                ..
-            } => match self.entry(&namespace) {
+            Packet::Event { namespace, id, name, args, .. } => match self.entry(&namespace) {
                 Some(Entry::Connected { socket, sink }) => {
                     let Some(name) = name else { return };
                     let ack = id.map(|id| Ack::new(socket.clone(), id));
-                    let event = Event {
-                        name,
-                        args: args.with_attachments(attachments),
-                        ack,
-                    };
+                    let event = Event { name, args: args.with_attachments(attachments), ack };
                     if let Some(taken) = sink.event(event) {
                         work.before_next(taken.map(|()| Outcome::Taken).boxed_local());
                     }
                 }
                 _ => work.close(CloseReason::ForcedServerClose),
             },
-            Packet::Ack {
-                namespace,
-                id,
-                args,
-                ..
-            } => match self.entry(&namespace) {
+            Packet::Ack { namespace, id, args, .. } => match self.entry(&namespace) {
                 Some(Entry::Connected { socket, .. }) => {
                     if let Some(id) = id {
                         socket.acknowledged(id, args.with_attachments(attachments));
@@ -216,8 +171,7 @@ impl Client {
             return;
         };
         self.namespaces.push((namespace.clone(), Entry::Connecting));
-        let connecting =
-            Undecided::new(target, auth, Arc::clone(&self.session), Arc::clone(request));
+        let connecting = Undecided::new(target, auth, Arc::clone(&self.session), Arc::clone(request));
         let (sender, decided) = oneshot::channel();
         // The handler runs to its end even if the client goes meanwhile: what it has started must
         // hear of that.
@@ -233,32 +187,17 @@ impl Client {
                 }
             }
         });
-        work.beside(
-            decided
-                .map(|decision| Outcome::Decided(namespace, decision.ok()))
-                .boxed_local(),
-        );
+        work.beside(decided.map(|decision| Outcome::Decided(namespace, decision.ok())).boxed_local());
     }
 
     fn decided(&mut self, namespace: &ByteString, decision: Option<Decision>) {
-        let Some(place) = self
-            .namespaces
-            .iter()
-            .position(|(name, _)| name == namespace)
-        else {
+        let Some(place) = self.namespaces.iter().position(|(name, _)| name == namespace) else {
             return;
         };
-        let Some(Decision {
-            socket,
-            missed,
-            result,
-        }) = decision
-        else {
+        let Some(Decision { socket, missed, result }) = decision else {
             // The handler panicked.
             self.namespaces.swap_remove(place);
-            _ = self
-                .session
-                .send(packet::connect_error(namespace, "Internal error", None).frames());
+            _ = self.session.send(packet::connect_error(namespace, "Internal error", None).frames());
             return;
         };
         match result {
@@ -269,10 +208,7 @@ impl Client {
                     store.opened(&saved);
                 }
                 if let Some((_, entry)) = self.namespaces.get_mut(place) {
-                    *entry = Entry::Connected {
-                        socket: socket.clone(),
-                        sink,
-                    };
+                    *entry = Entry::Connected { socket: socket.clone(), sink };
                 }
                 self.joined = true;
                 if socket.connected(&missed)
@@ -288,8 +224,7 @@ impl Client {
                 socket.leave(DisconnectReason::ServerDisconnect, false);
                 socket.members().remove(&socket);
                 self.shared.release(namespace);
-                let refused =
-                    packet::connect_error(namespace, &refusal.message, refusal.data.as_ref());
+                let refused = packet::connect_error(namespace, &refusal.message, refusal.data.as_ref());
                 _ = self.session.send(refused.frames());
             }
         }
@@ -339,12 +274,7 @@ impl Client {
 
 fn saved(socket: &Socket, rooms: Vec<String>) -> Option<SavedSocket> {
     let pid = socket.pid()?.to_owned();
-    Some(SavedSocket {
-        namespace: socket.namespace().to_owned(),
-        sid: socket.id().to_owned(),
-        pid,
-        rooms,
-    })
+    Some(SavedSocket { namespace: socket.namespace().to_owned(), sid: socket.id().to_owned(), pid, rooms })
 }
 
 impl Service for Client {
@@ -368,9 +298,7 @@ impl Service for Client {
             Outcome::ConnectTimeout if self.joined => {}
             Outcome::ConnectTimeout => work.close(CloseReason::ForcedServerClose),
             Outcome::AttachmentTimeout(number) => match &self.partial {
-                Some(partial) if partial.number <= number => {
-                    work.close(CloseReason::ForcedServerClose)
-                }
+                Some(partial) if partial.number <= number => work.close(CloseReason::ForcedServerClose),
                 Some(_) => self.watch(work),
                 None => self.watched = false,
             },

@@ -33,10 +33,7 @@ impl Refusal {
     /// A refusal without data.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            data: None,
-        }
+        Self { message: message.into(), data: None }
     }
 
     /// Adds data.
@@ -62,9 +59,7 @@ impl Accepted {
     /// What the socket hears goes to `sink`, which is ready: CONNECT is answered after this.
     #[must_use]
     pub fn new(sink: impl Sink) -> Self {
-        Self {
-            sink: Box::new(sink),
-        }
+        Self { sink: Box::new(sink) }
     }
 }
 
@@ -75,8 +70,7 @@ impl From<Recipient<SocketEvent>> for Accepted {
 }
 
 /// Decides who may join a namespace.
-pub(crate) type Handler =
-    dyn Fn(Connecting) -> LocalBoxFuture<'static, Result<Accepted, Refusal>> + Send + Sync;
+pub(crate) type Handler = dyn Fn(Connecting) -> LocalBoxFuture<'static, Result<Accepted, Refusal>> + Send + Sync;
 
 /// Boxes a connect handler.
 pub(crate) fn boxed<H, R>(handler: H) -> Arc<Handler>
@@ -188,21 +182,11 @@ impl Undecided {
         session: Arc<Session>,
         request: Arc<RequestHead>,
     ) -> Self {
-        Self {
-            target,
-            auth,
-            session,
-            request,
-        }
+        Self { target, auth, session, request }
     }
 
     pub(crate) async fn decide(self, shared: Arc<Shared>) -> Decision {
-        let Self {
-            target,
-            auth,
-            session,
-            request,
-        } = self;
+        let Self { target, auth, session, request } = self;
         let store = shared.store.clone();
         let name = target.members.name();
         let recovered = match &store {
@@ -215,11 +199,7 @@ impl Undecided {
                 (identity, Some(claimed.offset), state.missed, state.rooms)
             }
             None => {
-                let identity = (
-                    new_id().into(),
-                    store.is_some().then(|| new_id().into()),
-                    false,
-                );
+                let identity = (new_id().into(), store.is_some().then(|| new_id().into()), false);
                 (identity, None, Vec::new(), Vec::new())
             }
         };
@@ -229,19 +209,10 @@ impl Undecided {
             socket.join(room);
         }
         let mut joining = Joining(Some(socket.clone()));
-        let handshake = Handshake {
-            socket: socket.clone(),
-            auth,
-            request,
-            offset,
-        };
+        let handshake = Handshake { socket: socket.clone(), auth, request, offset };
         let result = (target.handler)(Connecting { handshake }).await;
         joining.0 = None;
-        Decision {
-            socket,
-            missed,
-            result,
-        }
+        Decision { socket, missed, result }
     }
 }
 
@@ -264,13 +235,7 @@ async fn recover(
 ) -> Option<(Claimed, Recovered)> {
     let auth = auth?;
     let claimed: Claimed = serde_json::from_str(auth).ok()?;
-    let claim = Claim {
-        namespace,
-        pid: &claimed.pid,
-        offset: &claimed.offset,
-        auth,
-        request,
-    };
+    let claim = Claim { namespace, pid: &claimed.pid, offset: &claimed.offset, auth, request };
     let state = store.take(claim).await?;
     Some((claimed, state))
 }

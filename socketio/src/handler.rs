@@ -84,11 +84,7 @@ pub trait Handler<Parameters>: Send + Sync + 'static {
     ///
     /// # Errors
     /// A parameter could not be taken from the event.
-    fn call(
-        &self,
-        handshake: &Handshake,
-        event: &mut Event,
-    ) -> Result<LocalBoxFuture<'static, ()>, Mismatch>;
+    fn call(&self, handshake: &Handshake, event: &mut Event) -> Result<LocalBoxFuture<'static, ()>, Mismatch>;
 }
 
 macro_rules! handlers {
@@ -113,8 +109,7 @@ handlers!(A B);
 handlers!(A B C);
 handlers!(A B C D);
 
-type Call =
-    dyn Fn(&Handshake, &mut Event) -> Result<LocalBoxFuture<'static, ()>, Mismatch> + Send + Sync;
+type Call = dyn Fn(&Handshake, &mut Event) -> Result<LocalBoxFuture<'static, ()>, Mismatch> + Send + Sync;
 type Gone = dyn Fn(Socket, DisconnectReason) + Send + Sync;
 
 /// The events that a namespace's sockets understand. Built once, shared by all of them.
@@ -126,9 +121,7 @@ pub struct Events {
 
 impl std::fmt::Debug for Events {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Events")
-            .field("names", &self.handlers.keys())
-            .finish_non_exhaustive()
+        f.debug_struct("Events").field("names", &self.handlers.keys()).finish_non_exhaustive()
     }
 }
 
@@ -143,19 +136,13 @@ impl Events {
     /// run beside each other.
     #[must_use]
     pub fn on<P, H: Handler<P>>(mut self, name: &str, handler: H) -> Self {
-        self.handlers.insert(
-            name.to_owned(),
-            Box::new(move |handshake, event| handler.call(handshake, event)),
-        );
+        self.handlers.insert(name.to_owned(), Box::new(move |handshake, event| handler.call(handshake, event)));
         self
     }
 
     /// Called when a socket has left.
     #[must_use]
-    pub fn on_disconnect(
-        mut self,
-        gone: impl Fn(Socket, DisconnectReason) + Send + Sync + 'static,
-    ) -> Self {
+    pub fn on_disconnect(mut self, gone: impl Fn(Socket, DisconnectReason) + Send + Sync + 'static) -> Self {
         self.disconnected = Some(Box::new(gone));
         self
     }
@@ -164,11 +151,7 @@ impl Events {
     #[must_use]
     pub fn accept(self: &Arc<Self>, connecting: &Connecting) -> Accepted {
         let running = Arc::new(Semaphore::new(MAX_RUNNING));
-        Accepted::new(Routed {
-            events: Arc::clone(self),
-            handshake: connecting.handshake().clone(),
-            running,
-        })
+        Accepted::new(Routed { events: Arc::clone(self), handshake: connecting.handshake().clone(), running })
     }
 }
 

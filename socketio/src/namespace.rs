@@ -28,10 +28,7 @@ struct Member {
 
 impl Members {
     pub(crate) fn new(name: &str) -> Self {
-        Self {
-            name: name.into(),
-            rooms: Mutex::default(),
-        }
+        Self { name: name.into(), rooms: Mutex::default() }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -43,10 +40,7 @@ impl Members {
     }
 
     pub(crate) fn add(&self, socket: &Socket) {
-        let member = Member {
-            socket: socket.clone(),
-            rooms: HashSet::new(),
-        };
+        let member = Member { socket: socket.clone(), rooms: HashSet::new() };
         self.rooms().sockets.insert(socket.id().into(), member);
     }
 
@@ -70,11 +64,7 @@ impl Members {
         let mut rooms = self.rooms();
         if let Some(member) = rooms.sockets.get_mut(id) {
             member.rooms.insert(room.into());
-            rooms
-                .rooms
-                .entry(room.into())
-                .or_default()
-                .insert(id.into());
+            rooms.rooms.entry(room.into()).or_default().insert(id.into());
         }
     }
 
@@ -89,15 +79,7 @@ impl Members {
     pub(crate) fn rooms_of(&self, id: &str) -> Vec<String> {
         let rooms = self.rooms();
         let member = rooms.sockets.get(id);
-        member
-            .map(|member| {
-                member
-                    .rooms
-                    .iter()
-                    .map(|room| String::from(&**room))
-                    .collect()
-            })
-            .unwrap_or_default()
+        member.map(|member| member.rooms.iter().map(|room| String::from(&**room)).collect()).unwrap_or_default()
     }
 
     fn select(&self, to: &[String], except: &[String]) -> Vec<Socket> {
@@ -109,9 +91,7 @@ impl Members {
             to.iter().flat_map(|room| rooms.ids(room)).collect()
         };
         let ids = ids.difference(&out);
-        ids.filter_map(|id| rooms.sockets.get(*id))
-            .map(|member| member.socket.clone())
-            .collect()
+        ids.filter_map(|id| rooms.sockets.get(*id)).map(|member| member.socket.clone()).collect()
     }
 }
 
@@ -128,12 +108,7 @@ impl Rooms {
     /// The sockets in a room; a socket's own id is a room with it alone.
     fn ids<'a>(&'a self, room: &'a str) -> impl Iterator<Item = &'a str> {
         let own = self.sockets.contains_key(room).then_some(room);
-        self.rooms
-            .get(room)
-            .into_iter()
-            .flatten()
-            .map(AsRef::as_ref)
-            .chain(own)
+        self.rooms.get(room).into_iter().flatten().map(AsRef::as_ref).chain(own)
     }
 }
 
@@ -150,13 +125,7 @@ pub struct Broadcast {
 
 impl Broadcast {
     pub(crate) fn new(members: Arc<Members>, store: Option<Arc<dyn RecoveryStore>>) -> Self {
-        Self {
-            members,
-            store,
-            to: Vec::new(),
-            except: Vec::new(),
-            volatile: false,
-        }
+        Self { members, store, to: Vec::new(), except: Vec::new(), volatile: false }
     }
 
     /// Only sockets in this room, or in another that was named. A socket's id is a room too.

@@ -8,6 +8,4 @@ mod encode;
 
 pub use args::{Args, ArgsError, Attachment};
 pub use decode::{InvalidPacket, Packet, decode};
-pub use encode::{
-    EncodeError, Encoded, Event as EventBuilder, ack, connect, connect_error, disconnect,
-};
+pub use encode::{EncodeError, Encoded, Event as EventBuilder, ack, connect, connect_error, disconnect};

@@ -60,41 +60,24 @@ impl Shared {
 
     pub(crate) fn find(&self, namespace: &str) -> Option<Target> {
         if let Some((handler, members)) = self.handlers.get(namespace) {
-            return Some(Target {
-                handler: Arc::clone(handler),
-                members: Arc::clone(members),
-            });
+            return Some(Target { handler: Arc::clone(handler), members: Arc::clone(members) });
         }
-        let (_, handler) = self
-            .dynamic
-            .iter()
-            .find(|(matches, _)| matches(namespace))?;
+        let (_, handler) = self.dynamic.iter().find(|(matches, _)| matches(namespace))?;
         let mut children = self.children();
-        let members = children
-            .entry(namespace.to_owned())
-            .or_insert_with(|| Arc::new(Members::new(namespace)));
-        Some(Target {
-            handler: Arc::clone(handler),
-            members: Arc::clone(members),
-        })
+        let members = children.entry(namespace.to_owned()).or_insert_with(|| Arc::new(Members::new(namespace)));
+        Some(Target { handler: Arc::clone(handler), members: Arc::clone(members) })
     }
 
     /// Forgets a namespace that a predicate let come to be, when nobody is there or on the way.
     pub(crate) fn release(&self, namespace: &str) {
         let mut children = self.children();
-        if children
-            .get(namespace)
-            .is_some_and(|members| members.is_empty() && Arc::strong_count(members) == 1)
-        {
+        if children.get(namespace).is_some_and(|members| members.is_empty() && Arc::strong_count(members) == 1) {
             children.remove(namespace);
         }
     }
 
     fn members(&self, namespace: &str) -> Option<Arc<Members>> {
-        let fixed = self
-            .handlers
-            .get(namespace)
-            .map(|(_, members)| Arc::clone(members));
+        let fixed = self.handlers.get(namespace).map(|(_, members)| Arc::clone(members));
         fixed.or_else(|| self.children().get(namespace).cloned())
     }
 }
@@ -112,9 +95,7 @@ type Adjust = dyn FnOnce(Engine<Clients>) -> Engine<Clients>;
 
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
-            .field("config", &self.config)
-            .finish_non_exhaustive()
+        f.debug_struct("Builder").field("config", &self.config).finish_non_exhaustive()
     }
 }
 
@@ -126,20 +107,13 @@ impl Builder {
         H: Fn(Connecting) -> R + Send + Sync + 'static,
         R: Future<Output = Result<Accepted, Refusal>> + 'static,
     {
-        self.handlers.insert(
-            name.to_owned(),
-            (boxed(handler), Arc::new(Members::new(name))),
-        );
+        self.handlers.insert(name.to_owned(), (boxed(handler), Arc::new(Members::new(name))));
         self
     }
 
     /// Serves every other namespace whose name `matches`; the first that matches counts.
     #[must_use]
-    pub fn dynamic<H, R>(
-        mut self,
-        matches: impl Fn(&str) -> bool + Send + Sync + 'static,
-        handler: H,
-    ) -> Self
+    pub fn dynamic<H, R>(mut self, matches: impl Fn(&str) -> bool + Send + Sync + 'static, handler: H) -> Self
     where
         H: Fn(Connecting) -> R + Send + Sync + 'static,
         R: Future<Output = Result<Accepted, Refusal>> + 'static,
@@ -157,10 +131,7 @@ impl Builder {
 
     /// Adjusts the transport's server: checks, CORS, headers.
     #[must_use]
-    pub fn engine(
-        mut self,
-        adjust: impl FnOnce(Engine<Clients>) -> Engine<Clients> + 'static,
-    ) -> Self {
+    pub fn engine(mut self, adjust: impl FnOnce(Engine<Clients>) -> Engine<Clients> + 'static) -> Self {
         self.adjust.push(Box::new(adjust));
         self
     }
@@ -168,34 +139,12 @@ impl Builder {
     /// The server, to be shared by all workers.
     #[must_use]
     pub fn build(self) -> SocketIo {
-        let Self {
-            config,
-            store,
-            handlers,
-            dynamic,
-            adjust,
-        } = self;
+        let Self { config, store, handlers, dynamic, adjust } = self;
         let engine_config = config.engine.clone();
-        let shared = Arc::new(Shared {
-            config,
-            store,
-            handlers,
-            dynamic,
-            children: Mutex::default(),
-        });
-        let engine = Engine::new(
-            engine_config,
-            Clients {
-                shared: Arc::clone(&shared),
-            },
-        );
-        let engine = adjust
-            .into_iter()
-            .fold(engine, |engine, adjust| adjust(engine));
-        SocketIo {
-            engine: Arc::new(engine),
-            shared,
-        }
+        let shared = Arc::new(Shared { config, store, handlers, dynamic, children: Mutex::default() });
+        let engine = Engine::new(engine_config, Clients { shared: Arc::clone(&shared) });
+        let engine = adjust.into_iter().fold(engine, |engine, adjust| adjust(engine));
+        SocketIo { engine: Arc::new(engine), shared }
     }
 }
 
@@ -227,9 +176,7 @@ pub struct SocketIo {
 
 impl fmt::Debug for SocketIo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SocketIo")
-            .field("engine", &self.engine)
-            .finish_non_exhaustive()
+        f.debug_struct("SocketIo").field("engine", &self.engine).finish_non_exhaustive()
     }
 }
 
@@ -237,13 +184,7 @@ impl SocketIo {
     /// Starts a server's description.
     #[must_use]
     pub fn builder(config: Config) -> Builder {
-        Builder {
-            config,
-            store: None,
-            handlers: HashMap::new(),
-            dynamic: Vec::new(),
-            adjust: Vec::new(),
-        }
+        Builder { config, store: None, handlers: HashMap::new(), dynamic: Vec::new(), adjust: Vec::new() }
     }
 
     /// Mounts it in an application at `path`, which ends in a slash: `/socket.io/`.
@@ -253,10 +194,7 @@ impl SocketIo {
 
     /// All sockets of a namespace; nobody where there is none.
     pub fn of(&self, namespace: &str) -> Broadcast {
-        let members = self
-            .shared
-            .members(namespace)
-            .unwrap_or_else(|| Arc::new(Members::new(namespace)));
+        let members = self.shared.members(namespace).unwrap_or_else(|| Arc::new(Members::new(namespace)));
         Broadcast::new(members, self.shared.store.clone())
     }
 

@@ -71,20 +71,8 @@ impl Socket {
         members: Arc<Members>,
         store: Option<Arc<dyn RecoveryStore>>,
     ) -> Self {
-        let state = State {
-            stage: Stage::Connecting(Vec::new()),
-            next_ack: 0,
-            acks: HashMap::new(),
-        };
-        Self(Arc::new(Inner {
-            id,
-            pid,
-            recovered,
-            session,
-            members,
-            store,
-            state: Mutex::new(state),
-        }))
+        let state = State { stage: Stage::Connecting(Vec::new()), next_ack: 0, acks: HashMap::new() };
+        Self(Arc::new(Inner { id, pid, recovered, session, members, store, state: Mutex::new(state) }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -197,16 +185,10 @@ impl Socket {
     ///
     /// # Errors
     /// See [`AckError`].
-    pub async fn emit_with_ack(
-        &self,
-        event: &EventBuilder,
-        timeout: Duration,
-    ) -> Result<Args, AckError> {
+    pub async fn emit_with_ack(&self, event: &EventBuilder, timeout: Duration) -> Result<Args, AckError> {
         let (id, answer) = self.register_ack()?;
         let _forget = ForgetAck { socket: self, id };
-        let packet = event
-            .encode(self.namespace(), Some(id), None)
-            .map_err(SendFailure::from)?;
+        let packet = event.encode(self.namespace(), Some(id), None).map_err(SendFailure::from)?;
         self.emit_encoded(&packet).map_err(SendFailure::from)?;
         match tokio::time::timeout(timeout, answer).await {
             Ok(Ok(args)) => Ok(args),
@@ -259,12 +241,7 @@ impl Socket {
         let mut state = self.state();
         match state.stage {
             Stage::Over(_) => return false,
-            Stage::Connected if tell => {
-                _ = self
-                    .0
-                    .session
-                    .send(packet::disconnect(self.namespace()).frames())
-            }
+            Stage::Connected if tell => _ = self.0.session.send(packet::disconnect(self.namespace()).frames()),
             Stage::Connected | Stage::Connecting(_) => {}
         }
         state.stage = Stage::Over(reason);
@@ -291,9 +268,7 @@ impl Socket {
         let held = std::mem::take(held);
         let answer = packet::connect(self.namespace(), self.id(), self.pid());
         let all = std::iter::once(&answer).chain(missed).chain(&held);
-        let frames: Vec<Frame> = all
-            .flat_map(|packet| packet.frames().iter().cloned())
-            .collect();
+        let frames: Vec<Frame> = all.flat_map(|packet| packet.frames().iter().cloned()).collect();
         state.stage = Stage::Connected;
         self.0.session.send(&frames).is_ok()
     }

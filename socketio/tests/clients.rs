@@ -31,21 +31,13 @@ fn example() -> PathBuf {
 
 /// Installs what is missing; `false` where the tools for it are not there.
 fn set_up(tool: &str) -> bool {
-    if Command::new(tool)
-        .arg("--version")
-        .stdout(Stdio::null())
-        .status()
-        .is_err()
-    {
+    if Command::new(tool).arg("--version").stdout(Stdio::null()).status().is_err() {
         return false;
     }
     // Two tests must not install at a time.
     static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let _one = ONE.lock().unwrap();
-    let done = Command::new("sh")
-        .arg(tests().join("setup.sh"))
-        .status()
-        .unwrap();
+    let done = Command::new("sh").arg(tests().join("setup.sh")).status().unwrap();
     assert!(done.success(), "tests/setup.sh failed");
     true
 }
@@ -68,17 +60,8 @@ fn the_python_client_cannot_tell_it_from_node() {
     if !set_up("python3") {
         return;
     }
-    let port = (20_000..32_000)
-        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
-        .unwrap();
-    let arguments = [
-        "--port",
-        &port.to_string(),
-        "--app",
-        "client",
-        "--workers",
-        "2",
-    ];
+    let port = (20_000..32_000).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap();
+    let arguments = ["--port", &port.to_string(), "--app", "client", "--workers", "2"];
     let _server = Server(Command::new(example()).args(arguments).spawn().unwrap());
     let due = Instant::now() + Duration::from_secs(10);
     while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
@@ -87,9 +70,6 @@ fn the_python_client_cannot_tell_it_from_node() {
     }
     let python = tests().join("venv").join("bin").join("python");
     let script = tests().join("python").join("clients.py");
-    let status = Command::new(python)
-        .arg(script)
-        .arg(format!("http://127.0.0.1:{port}"))
-        .status();
+    let status = Command::new(python).arg(script).arg(format!("http://127.0.0.1:{port}")).status();
     assert!(status.unwrap().success(), "see the output of python above");
 }

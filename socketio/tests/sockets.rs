@@ -1,11 +1,7 @@
 //! What an application notices: its actors as sinks, broadcasts, tickets, limits, recovery, shutdown.
 //! What clients notice is in `js/` and `python/`.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot go on has failed"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,8 +13,8 @@ use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use socketio::engine::{self, CloseReason, EmitError, Refused};
 use socketio::recovery::{Claim, Recovered, RecoveryStore, SavedSocket};
 use socketio::{
-    Accepted, Builder, Config, Connecting, DisconnectReason, EventBuilder, Events, Refusal, Socket,
-    SocketEvent, SocketIo,
+    Accepted, Builder, Config, Connecting, DisconnectReason, EventBuilder, Events, Refusal, Socket, SocketEvent,
+    SocketIo,
 };
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -48,13 +44,9 @@ impl Handler<SocketEvent> for Session {
         match event {
             SocketEvent::Connected => assert!(self.socket.is_connected()),
             SocketEvent::Event(event) => {
-                self.log
-                    .lock()
-                    .unwrap()
-                    .push(format!("{} {}", event.name, event.args.as_json()));
+                self.log.lock().unwrap().push(format!("{} {}", event.name, event.args.as_json()));
                 if let Some(ack) = event.ack {
-                    ack.send(&EventBuilder::new("").json(event.args.as_json()))
-                        .unwrap();
+                    ack.send(&EventBuilder::new("").json(event.args.as_json())).unwrap();
                 }
             }
             SocketEvent::Disconnected(reason) => {
@@ -76,11 +68,7 @@ impl Seen {
     fn join(&self, connecting: &Connecting) -> Result<Accepted, Refusal> {
         let socket = connecting.socket().clone();
         self.sockets.lock().unwrap().push(socket.clone());
-        let session = Session {
-            socket,
-            log: Arc::clone(&self.log),
-        }
-        .start();
+        let session = Session { socket, log: Arc::clone(&self.log) }.start();
         Ok(session.recipient::<SocketEvent>().into())
     }
 
@@ -94,11 +82,7 @@ impl Seen {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        assert!(
-            timeout(PATIENCE, seen).await.is_ok(),
-            "{line} not in {:?}",
-            self.log.lock().unwrap()
-        );
+        assert!(timeout(PATIENCE, seen).await.is_ok(), "{line} not in {:?}", self.log.lock().unwrap());
     }
 }
 
@@ -112,13 +96,8 @@ fn serve(config: Config, build: impl FnOnce(Builder) -> Builder) -> (SocketIo, S
     });
     let io = build(builder).build();
     let mounted = io.clone();
-    let server =
-        HttpServer::new(move || App::new().configure(mounted.configure("/socket.io/"))).workers(1);
-    let server = server
-        .h1_allow_half_closed(false)
-        .disable_signals()
-        .bind(("127.0.0.1", 0))
-        .unwrap();
+    let server = HttpServer::new(move || App::new().configure(mounted.configure("/socket.io/"))).workers(1);
+    let server = server.h1_allow_half_closed(false).disable_signals().bind(("127.0.0.1", 0)).unwrap();
     let address = server.addrs().first().unwrap().to_string();
     actix_web::rt::spawn(server.run());
     (io, seen, address)
@@ -169,10 +148,7 @@ async fn an_actor_hears_events_in_order_and_answers() {
     }
     client.say("42/shop,7[\"last\",\"é\"]").await;
     assert_eq!(client.hear().await, "43/shop,7[\"é\"]");
-    let expected: Vec<_> = (0..100)
-        .map(|number| format!("say {number}"))
-        .chain(["last \"é\"".to_owned()])
-        .collect();
+    let expected: Vec<_> = (0..100).map(|number| format!("say {number}")).chain(["last \"é\"".to_owned()]).collect();
     assert_eq!(*seen.log.lock().unwrap(), expected);
     client.say("41/shop,").await;
     seen.wait_for("client namespace disconnect").await;
@@ -189,10 +165,7 @@ async fn one_encoded_packet_reaches_many_and_its_flush_is_known() {
     seen.last().emit_encoded(&packet).unwrap();
     assert_eq!(alice.hear().await, "42/shop,[\"say\",1,\"offset\"]");
     assert_eq!(bob.hear().await, "42/shop,[\"say\",1,\"offset\"]");
-    timeout(PATIENCE, first.session().wait_flushed(ticket))
-        .await
-        .unwrap()
-        .unwrap();
+    timeout(PATIENCE, first.session().wait_flushed(ticket)).await.unwrap().unwrap();
     assert!(first.flushed() >= ticket);
 
     first.join("room");
@@ -231,10 +204,7 @@ async fn what_is_emitted_before_connect_is_answered_follows_the_answer() {
 async fn more_than_may_wait_is_streamed_by_pacing() {
     const COUNT: usize = 3_000;
     let config = Config {
-        engine: engine::Config {
-            max_outgoing_bytes: 100_000,
-            ..engine::Config::default()
-        },
+        engine: engine::Config { max_outgoing_bytes: 100_000, ..engine::Config::default() },
         ..Config::default()
     };
     let (_, seen, address) = serve(config, |builder| builder);
@@ -250,10 +220,7 @@ async fn more_than_may_wait_is_streamed_by_pacing() {
     });
     for number in 0..COUNT {
         let heard = client.hear().await;
-        assert!(
-            heard.starts_with(&format!("42/shop,[\"say\",{number},")),
-            "{number}"
-        );
+        assert!(heard.starts_with(&format!("42/shop,[\"say\",{number},")), "{number}");
     }
 }
 
@@ -263,16 +230,14 @@ async fn a_refusal_carries_message_and_data() {
         builder.dynamic(
             |name| name.starts_with("/closed-"),
             |connecting: Connecting| async move {
-                let data = serde_json::json!({ "code": "unauthorized", "peer": connecting.request().peer_addr().is_some() });
+                let data =
+                    serde_json::json!({ "code": "unauthorized", "peer": connecting.request().peer_addr().is_some() });
                 Err(Refusal::new("No").data(data))
             },
         )
     });
     let (_, answer) = Client::join(&address, "40/closed-1,").await;
-    assert_eq!(
-        answer,
-        "44/closed-1,{\"data\":{\"code\":\"unauthorized\",\"peer\":true},\"message\":\"No\"}"
-    );
+    assert_eq!(answer, "44/closed-1,{\"data\":{\"code\":\"unauthorized\",\"peer\":true},\"message\":\"No\"}");
 }
 
 #[actix_web::test]
@@ -285,38 +250,23 @@ async fn a_foreign_origin_is_refused_on_every_transport() {
             })
         })
     });
-    let mut request = format!("ws://{address}/socket.io/?EIO=4&transport=websocket")
-        .into_client_request()
-        .unwrap();
-    request
-        .headers_mut()
-        .insert("origin", "http://evil.example".parse().unwrap());
-    let Err(Error::Http(answer)) = connect_async(request).await else {
-        panic!("not refused")
-    };
+    let mut request = format!("ws://{address}/socket.io/?EIO=4&transport=websocket").into_client_request().unwrap();
+    request.headers_mut().insert("origin", "http://evil.example".parse().unwrap());
+    let Err(Error::Http(answer)) = connect_async(request).await else { panic!("not refused") };
     assert_eq!(answer.status().as_u16(), 403);
-    assert_eq!(
-        answer.body().as_deref(),
-        Some(b"{\"code\":4,\"message\":\"Forbidden\"}".as_slice())
-    );
+    assert_eq!(answer.body().as_deref(), Some(b"{\"code\":4,\"message\":\"Forbidden\"}".as_slice()));
 }
 
 #[actix_web::test]
 async fn a_reader_that_takes_nothing_is_cut_off_and_others_are_not() {
     let config = Config {
-        engine: engine::Config {
-            max_outgoing_bytes: 100_000,
-            ..engine::Config::default()
-        },
+        engine: engine::Config { max_outgoing_bytes: 100_000, ..engine::Config::default() },
         ..Config::default()
     };
     let (_, seen, address) = serve(config, |builder| builder);
     let (stalled, _) = Client::join(&address, "40/shop,").await;
     let socket = seen.last();
-    let packet = EventBuilder::new("say")
-        .arg(&"a".repeat(10_000))
-        .encode("/shop", None, None)
-        .unwrap();
+    let packet = EventBuilder::new("say").arg(&"a".repeat(10_000)).encode("/shop", None, None).unwrap();
     let sent = timeout(PATIENCE, async {
         loop {
             // The kernel's buffers take some megabytes first.
@@ -329,10 +279,7 @@ async fn a_reader_that_takes_nothing_is_cut_off_and_others_are_not() {
     });
     assert_eq!(sent.await.unwrap(), EmitError::SlowReader);
     seen.wait_for("slow reader").await;
-    assert_eq!(
-        socket.disconnected(),
-        Some(DisconnectReason::Connection(CloseReason::SlowReader))
-    );
+    assert_eq!(socket.disconnected(), Some(DisconnectReason::Connection(CloseReason::SlowReader)));
     assert_eq!(socket.session().waiting_bytes(), 0);
     drop(stalled);
     let (_, answer) = Client::join(&address, "40/shop,").await;
@@ -342,19 +289,13 @@ async fn a_reader_that_takes_nothing_is_cut_off_and_others_are_not() {
 #[actix_web::test]
 async fn a_reader_that_stalls_with_something_waiting_is_cut_off_in_time() {
     let config = Config {
-        engine: engine::Config {
-            slow_reader_timeout: Duration::from_millis(400),
-            ..engine::Config::default()
-        },
+        engine: engine::Config { slow_reader_timeout: Duration::from_millis(400), ..engine::Config::default() },
         ..Config::default()
     };
     let (_, seen, address) = serve(config, |builder| builder);
     let (_stalled, _) = Client::join(&address, "40/shop,").await;
     let socket = seen.last();
-    let packet = EventBuilder::new("say")
-        .arg(&"a".repeat(10_000))
-        .encode("/shop", None, None)
-        .unwrap();
+    let packet = EventBuilder::new("say").arg(&"a".repeat(10_000)).encode("/shop", None, None).unwrap();
     let fill = async {
         loop {
             if socket.session().waiting_bytes() > 500_000 {
@@ -381,9 +322,7 @@ async fn shutdown_says_close_and_not_disconnect() {
     assert!(all_heard);
     seen.wait_for("server shutting down").await;
     let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
-    let Err(Error::Http(answer)) = connect_async(url).await else {
-        panic!("not refused")
-    };
+    let Err(Error::Http(answer)) = connect_async(url).await else { panic!("not refused") };
     assert_eq!(answer.status().as_u16(), 503);
 }
 
@@ -391,10 +330,7 @@ async fn shutdown_says_close_and_not_disconnect() {
 async fn a_client_may_be_in_so_many_namespaces_and_no_more() {
     let (_, _, address) = serve(Config::default(), |builder| {
         let events = Arc::new(Events::new());
-        builder.dynamic(
-            |_| true,
-            move |connecting: Connecting| std::future::ready(Ok(events.accept(&connecting))),
-        )
+        builder.dynamic(|_| true, move |connecting: Connecting| std::future::ready(Ok(events.accept(&connecting))))
     });
     let mut client = Client::open(&address).await;
     for number in 0..32 {
@@ -418,10 +354,7 @@ impl RecoveryStore for Store {
 
     fn closed(&self, socket: SavedSocket, recoverable: bool) {
         if !recoverable {
-            self.sockets
-                .lock()
-                .unwrap()
-                .retain(|own| own.pid != socket.pid);
+            self.sockets.lock().unwrap().retain(|own| own.pid != socket.pid);
         }
     }
 
@@ -431,15 +364,9 @@ impl RecoveryStore for Store {
                 return None;
             }
             let mut sockets = self.sockets.lock().unwrap();
-            let place = sockets
-                .iter()
-                .position(|own| own.pid == claim.pid && own.namespace == claim.namespace)?;
+            let place = sockets.iter().position(|own| own.pid == claim.pid && own.namespace == claim.namespace)?;
             let saved = sockets.swap_remove(place);
-            Some(Recovered {
-                sid: saved.sid,
-                rooms: vec!["room".to_owned()],
-                missed: Vec::new(),
-            })
+            Some(Recovered { sid: saved.sid, rooms: vec!["room".to_owned()], missed: Vec::new() })
         }
         .boxed_local()
     }
@@ -447,28 +374,19 @@ impl RecoveryStore for Store {
 
 #[actix_web::test]
 async fn a_socket_is_recovered_once_and_by_its_own_user() {
-    let (io, seen, address) = serve(Config::default(), |builder| {
-        builder.recovery(Arc::new(Store::default()))
-    });
+    let (io, seen, address) = serve(Config::default(), |builder| builder.recovery(Arc::new(Store::default())));
     let (client, answer) = Client::join(&address, "40/shop,{\"user\":\"alice\"}").await;
     let socket = seen.last();
     let (sid, pid) = (socket.id().to_owned(), socket.pid().unwrap().to_owned());
-    assert_eq!(
-        answer,
-        format!("40/shop,{{\"sid\":\"{sid}\",\"pid\":\"{pid}\"}}")
-    );
+    assert_eq!(answer, format!("40/shop,{{\"sid\":\"{sid}\",\"pid\":\"{pid}\"}}"));
     drop(client);
     seen.wait_for("transport close").await;
 
-    let claim =
-        |user: &str| format!("40/shop,{{\"user\":\"{user}\",\"pid\":\"{pid}\",\"offset\":\"o1\"}}");
+    let claim = |user: &str| format!("40/shop,{{\"user\":\"{user}\",\"pid\":\"{pid}\",\"offset\":\"o1\"}}");
     let (_bob, answer) = Client::join(&address, &claim("bob")).await;
     assert!(!answer.contains(&sid) && !answer.contains(&pid), "{answer}");
     let (mut alice, answer) = Client::join(&address, &claim("alice")).await;
-    assert_eq!(
-        answer,
-        format!("40/shop,{{\"sid\":\"{sid}\",\"pid\":\"{pid}\"}}")
-    );
+    assert_eq!(answer, format!("40/shop,{{\"sid\":\"{sid}\",\"pid\":\"{pid}\"}}"));
     assert!(seen.last().is_recovered());
     assert_eq!(io.of("/shop").to("room").emit(&say(1)).unwrap(), 1);
     assert_eq!(alice.hear().await, "42/shop,[\"say\",1]");

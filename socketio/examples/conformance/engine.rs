@@ -8,9 +8,7 @@ use actix_web::http::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use socketio::engine::packet::{Frame, Message};
-use socketio::engine::{
-    CloseReason, Config, Engine, Factory, Refused, RequestHead, Service, Session, Work,
-};
+use socketio::engine::{CloseReason, Config, Engine, Factory, Refused, RequestHead, Service, Session, Work};
 
 use crate::Mount;
 
@@ -33,11 +31,7 @@ impl Factory for Application {
     type Service = Talk;
 
     fn open(&self, session: &Arc<Session>) -> Talk {
-        Talk {
-            session: Arc::clone(session),
-            greeting: self.greeting,
-            answer: self.answer,
-        }
+        Talk { session: Arc::clone(session), greeting: self.greeting, answer: self.answer }
     }
 }
 
@@ -75,12 +69,8 @@ fn give(message: &Message, request: &RequestHead) -> Option<Frame> {
         "give binary" => Some(Frame::Binary(Bytes::from_static(&[0, 1, 2, 3, 4]))),
         "give utf8" => Some(Frame::message("пойду спать всем спокойной ночи")),
         "sendHeaders" => {
-            let headers = request
-                .headers()
-                .map(|(name, value)| (name.to_owned(), Value::from(value)));
-            Some(Frame::message(
-                &Value::Object(headers.collect::<Map<_, _>>()).to_string(),
-            ))
+            let headers = request.headers().map(|(name, value)| (name.to_owned(), Value::from(value)));
+            Some(Frame::message(&Value::Object(headers.collect::<Map<_, _>>()).to_string()))
         }
         _ => repeat(message, request),
     }
@@ -93,38 +83,18 @@ pub(crate) fn echo() -> Mount {
         max_payload: 1_000_000,
         ..Config::default()
     };
-    let engine = Arc::new(Engine::new(
-        config,
-        Application {
-            greeting: None,
-            answer: repeat,
-        },
-    ));
+    let engine = Arc::new(Engine::new(config, Application { greeting: None, answer: repeat }));
     Box::new(move |config| engine.configure("/engine.io/")(config))
 }
 
 pub(crate) fn client() -> Mount {
-    let config = Config {
-        ping_interval: Duration::from_millis(500),
-        max_payload: 100,
-        ..Config::default()
-    };
-    let engine = Engine::new(
-        config,
-        Application {
-            greeting: Some("hi"),
-            answer: give,
-        },
-    )
-    .allow(|request: &HttpRequest| {
-        let denied = RequestHead::new(request).query_value("deny").is_some();
-        std::future::ready(if denied {
-            Err(Refused::default())
-        } else {
-            Ok(())
+    let config = Config { ping_interval: Duration::from_millis(500), max_payload: 100, ..Config::default() };
+    let engine = Engine::new(config, Application { greeting: Some("hi"), answer: give })
+        .allow(|request: &HttpRequest| {
+            let denied = RequestHead::new(request).query_value("deny").is_some();
+            std::future::ready(if denied { Err(Refused::default()) } else { Ok(()) })
         })
-    })
-    .initial_headers(|_, headers| cookies(headers));
+        .initial_headers(|_, headers| cookies(headers));
     let engine = Arc::new(engine);
     Box::new(move |config| engine.configure("/engine.io/")(config))
 }

@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socketio::engine;
-use socketio::{
-    Accepted, Ack, Args, Config, Connecting, EventBuilder, Events, Refusal, Socket, SocketIo,
-};
+use socketio::{Accepted, Ack, Args, Config, Connecting, EventBuilder, Events, Refusal, Socket, SocketIo};
 
 use crate::Mount;
 
@@ -22,19 +20,11 @@ pub(crate) fn mount() -> Mount {
         attachment_timeout: Duration::from_secs(1),
         ..Config::default()
     };
-    let main = Arc::new(
-        Events::new()
-            .on("message", message_back)
-            .on("message-with-ack", answer),
-    );
+    let main = Arc::new(Events::new().on("message", message_back).on("message-with-ack", answer));
     let custom = Arc::new(Events::new());
     let io = SocketIo::builder(config)
-        .namespace("/", move |connecting| {
-            std::future::ready(greet(&main, &connecting))
-        })
-        .namespace("/custom", move |connecting| {
-            std::future::ready(greet(&custom, &connecting))
-        })
+        .namespace("/", move |connecting| std::future::ready(greet(&main, &connecting)))
+        .namespace("/custom", move |connecting| std::future::ready(greet(&custom, &connecting)))
         .build();
     Box::new(move |config| io.configure("/socket.io/")(config))
 }

@@ -33,12 +33,7 @@ pub trait Service: Unpin + 'static {
     /// The session is open.
     fn opened(&mut self, work: &mut Work<Self::Outcome>);
     /// A message came, carried by `request`: the POST, or the WebSocket's own request.
-    fn message(
-        &mut self,
-        message: Said,
-        request: &Arc<RequestHead>,
-        work: &mut Work<Self::Outcome>,
-    );
+    fn message(&mut self, message: Said, request: &Arc<RequestHead>, work: &mut Work<Self::Outcome>);
     /// A future of its own is done.
     fn outcome(&mut self, outcome: Self::Outcome, work: &mut Work<Self::Outcome>);
     /// A handle of its own asked for attention, see [`Session::poke`]; `close` tells that the whole
@@ -58,19 +53,13 @@ pub struct Work<O> {
 
 impl<O> std::fmt::Debug for Work<O> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Work")
-            .field("close", &self.close)
-            .finish_non_exhaustive()
+        f.debug_struct("Work").field("close", &self.close).finish_non_exhaustive()
     }
 }
 
 impl<O> Work<O> {
     fn new() -> Self {
-        Self {
-            before_next: None,
-            beside: Vec::new(),
-            close: None,
-        }
+        Self { before_next: None, beside: Vec::new(), close: None }
     }
 
     /// The next message waits until this is done: how a slow handler slows its peer.
@@ -165,11 +154,7 @@ impl<S: Service> Connection<S> {
     }
 
     /// Calls into the service and does what it asks for.
-    fn with_service(
-        &mut self,
-        ctx: &mut Context<Self>,
-        call: impl FnOnce(&mut S, &mut Work<S::Outcome>),
-    ) {
+    fn with_service(&mut self, ctx: &mut Context<Self>, call: impl FnOnce(&mut S, &mut Work<S::Outcome>)) {
         let mut work = Work::new();
         call(&mut self.service, &mut work);
         self.carry_out(work, ctx);
@@ -177,25 +162,21 @@ impl<S: Service> Connection<S> {
 
     fn carry_out(&mut self, work: Work<S::Outcome>, ctx: &mut Context<Self>) {
         for future in work.beside {
-            ctx.spawn(wrap_future(future).map(
-                |outcome, act: &mut Self, ctx: &mut Context<Self>| {
-                    if !act.closed {
-                        act.with_service(ctx, |service, work| service.outcome(outcome, work));
-                    }
-                },
-            ));
+            ctx.spawn(wrap_future(future).map(|outcome, act: &mut Self, ctx: &mut Context<Self>| {
+                if !act.closed {
+                    act.with_service(ctx, |service, work| service.outcome(outcome, work));
+                }
+            }));
         }
         if let Some(future) = work.before_next {
             self.busy = true;
-            ctx.spawn(wrap_future(future).map(
-                |outcome, act: &mut Self, ctx: &mut Context<Self>| {
-                    act.busy = false;
-                    if !act.closed {
-                        act.with_service(ctx, |service, work| service.outcome(outcome, work));
-                    }
-                    act.run(ctx);
-                },
-            ));
+            ctx.spawn(wrap_future(future).map(|outcome, act: &mut Self, ctx: &mut Context<Self>| {
+                act.busy = false;
+                if !act.closed {
+                    act.with_service(ctx, |service, work| service.outcome(outcome, work));
+                }
+                act.run(ctx);
+            }));
         }
         if let Some(reason) = work.close {
             self.close(reason, ctx);
@@ -255,10 +236,7 @@ impl<S: Service> Connection<S> {
     }
 
     fn pong_timeout(&self) -> Duration {
-        self.session
-            .config()
-            .ping_timeout
-            .saturating_sub(PONG_SLACK)
+        self.session.config().ping_timeout.saturating_sub(PONG_SLACK)
     }
 
     fn schedule_ping(&mut self, due: Instant, ctx: &mut Context<Self>) {
@@ -303,10 +281,7 @@ impl<S: Service> Connection<S> {
         }
         self.session.shut(reason);
         let lingers = reason.is_told_to_polls() && !self.session.is_websocket();
-        self.session.registry().remove(
-            self.session.id(),
-            lingers.then(|| self.session.config().close_timeout),
-        );
+        self.session.registry().remove(self.session.id(), lingers.then(|| self.session.config().close_timeout));
         self.sources.clear();
         for waiter in self.waiters.drain(..) {
             let _ = waiter.send(false);

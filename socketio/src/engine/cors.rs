@@ -22,9 +22,7 @@ impl std::fmt::Debug for Cors {
 impl Cors {
     /// Allows the origins for which `allows` is true.
     pub fn new(allows: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
-        Self {
-            allows: Arc::new(allows),
-        }
+        Self { allows: Arc::new(allows) }
     }
 
     /// Adds what the answer to any request must carry.
@@ -35,10 +33,7 @@ impl Cors {
         };
         if origin.to_str().is_ok_and(|origin| (self.allows)(origin)) {
             answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-            answer.insert(
-                header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
-                HeaderValue::from_static("true"),
-            );
+            answer.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         }
     }
 
@@ -48,10 +43,7 @@ impl Cors {
         if !answer.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
             return;
         }
-        answer.insert(
-            header::ACCESS_CONTROL_ALLOW_METHODS,
-            HeaderValue::from_static("GET, POST"),
-        );
+        answer.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
         if let Some(headers) = request.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
             answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, headers.clone());
         }

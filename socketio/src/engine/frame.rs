@@ -67,12 +67,7 @@ impl FrameReader {
     /// A reader for messages of at most `max_bytes` in at most `max_fragments`.
     #[must_use]
     pub fn new(max_bytes: usize, max_fragments: usize) -> Self {
-        Self {
-            buffer: BytesMut::new(),
-            partial: None,
-            max_bytes,
-            max_fragments,
-        }
+        Self { buffer: BytesMut::new(), partial: None, max_bytes, max_fragments }
     }
 
     /// Takes what arrived.
@@ -88,8 +83,7 @@ impl FrameReader {
         loop {
             self.check_header()?;
             let parsed = Parser::parse(&mut self.buffer, true, self.max_bytes);
-            let Some((finished, opcode, payload)) = parsed.map_err(|error| violation(&error))?
-            else {
+            let Some((finished, opcode, payload)) = parsed.map_err(|error| violation(&error))? else {
                 if self.buffer.is_empty() {
                     // An idle connection keeps no buffer.
                     self.buffer = BytesMut::new();
@@ -109,11 +103,7 @@ impl FrameReader {
                 }
                 OpCode::Text | OpCode::Binary => {
                     let text = opcode == OpCode::Text;
-                    self.partial = Some(Box::new(Partial {
-                        text,
-                        bytes: payload,
-                        fragments: 1,
-                    }));
+                    self.partial = Some(Box::new(Partial { text, bytes: payload, fragments: 1 }));
                 }
                 OpCode::Continue => {
                     if let Some(received) = self.fragment(finished, &payload)? {
@@ -161,11 +151,7 @@ impl FrameReader {
         };
         if opcode >= 8 {
             // Control frames (section 5.5) are short and whole.
-            return if finished && declared <= MAX_CONTROL_BYTES {
-                Ok(())
-            } else {
-                Err(Violation::Protocol)
-            };
+            return if finished && declared <= MAX_CONTROL_BYTES { Ok(()) } else { Err(Violation::Protocol) };
         }
         if declared > self.max_bytes as u64 {
             return Err(Violation::TooBig);
@@ -178,9 +164,7 @@ fn whole(text: bool, bytes: BytesMut) -> Result<Received, Violation> {
     if !text {
         return Ok(Received::Binary(bytes.freeze()));
     }
-    ByteString::try_from(bytes.freeze())
-        .map(Received::Text)
-        .map_err(|_| Violation::InvalidText)
+    ByteString::try_from(bytes.freeze()).map(Received::Text).map_err(|_| Violation::InvalidText)
 }
 
 fn close(payload: &[u8]) -> Result<Received, Violation> {
@@ -218,12 +202,7 @@ mod tests {
             }
         }
         bytes.extend_from_slice(&KEY);
-        bytes.extend(
-            payload
-                .iter()
-                .zip(KEY.iter().cycle())
-                .map(|(byte, key)| byte ^ key),
-        );
+        bytes.extend(payload.iter().zip(KEY.iter().cycle()).map(|(byte, key)| byte ^ key));
         bytes
     }
 
@@ -239,13 +218,8 @@ mod tests {
 
     #[test]
     fn messages_fragments_and_controls_are_read() {
-        let bytes = [
-            frame(0x01, b"h\xc3"),
-            frame(0x89, b"p"),
-            frame(0x80, b"\xa9"),
-            frame(0x82, &[7]),
-            frame(0x88, &[3, 233]),
-        ];
+        let bytes =
+            [frame(0x01, b"h\xc3"), frame(0x89, b"p"), frame(0x80, b"\xa9"), frame(0x82, &[7]), frame(0x88, &[3, 233])];
         assert_eq!(
             read(&bytes.concat()).unwrap(),
             [
@@ -261,14 +235,7 @@ mod tests {
     fn each_violation_has_its_close_code() {
         let unmasked = vec![0x81, 0x01, b'a'];
         let huge = vec![0x81, 0x80 | 127, 0, 0, 1, 0, 0, 0, 0, 0];
-        let fragments = [
-            frame(0x01, b"a"),
-            frame(0, b"a"),
-            frame(0, b"a"),
-            frame(0, b"a"),
-            frame(0, b"a"),
-        ]
-        .concat();
+        let fragments = [frame(0x01, b"a"), frame(0, b"a"), frame(0, b"a"), frame(0, b"a"), frame(0, b"a")].concat();
         for (bytes, code) in [
             (frame(0xc1, b"a"), 1002),
             (unmasked, 1002),

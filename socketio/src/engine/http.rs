@@ -39,9 +39,7 @@ pub struct Refused {
 
 impl Default for Refused {
     fn default() -> Self {
-        Self {
-            message: "Forbidden".to_owned(),
-        }
+        Self { message: "Forbidden".to_owned() }
     }
 }
 
@@ -98,10 +96,7 @@ impl<F: Factory> Engine<F> {
     /// Checks every request, of a session or for a new one, on either transport: for a foreign
     /// `Origin`, say.
     #[must_use]
-    pub fn check(
-        mut self,
-        check: impl Fn(&HttpRequest) -> Result<(), Refused> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn check(mut self, check: impl Fn(&HttpRequest) -> Result<(), Refused> + Send + Sync + 'static) -> Self {
         self.check = Some(Box::new(check));
         self
     }
@@ -119,10 +114,7 @@ impl<F: Factory> Engine<F> {
 
     /// Adds headers, cookies for one, to the answer that opens a session.
     #[must_use]
-    pub fn initial_headers(
-        mut self,
-        add: impl Fn(&HttpRequest, &mut HeaderMap) + Send + Sync + 'static,
-    ) -> Self {
+    pub fn initial_headers(mut self, add: impl Fn(&HttpRequest, &mut HeaderMap) + Send + Sync + 'static) -> Self {
         self.initial_headers = Some(Box::new(add));
         self
     }
@@ -130,10 +122,7 @@ impl<F: Factory> Engine<F> {
     /// Tells whether a request comes from whoever opened the session, given that request's head.
     /// Without it a request is refused whose `Authorization` differs from the one then.
     #[must_use]
-    pub fn same_caller(
-        mut self,
-        same: impl Fn(&RequestHead, &HttpRequest) -> bool + Send + Sync + 'static,
-    ) -> Self {
+    pub fn same_caller(mut self, same: impl Fn(&RequestHead, &HttpRequest) -> bool + Send + Sync + 'static) -> Self {
         self.same_caller = Box::new(same);
         self
     }
@@ -161,36 +150,25 @@ impl<F: Factory> Engine<F> {
     }
 
     /// Mounts it in an application, at `path`: `/socket.io/`, say.
-    pub fn configure(
-        self: &Arc<Self>,
-        path: &str,
-    ) -> impl FnOnce(&mut web::ServiceConfig) + use<F> {
+    pub fn configure(self: &Arc<Self>, path: &str) -> impl FnOnce(&mut web::ServiceConfig) + use<F> {
         let engine = Arc::clone(self);
         let resource = web::resource(path.to_owned());
         move |config| {
-            config.service(
-                resource.to(move |request: HttpRequest, payload: web::Payload| {
-                    let engine = Arc::clone(&engine);
-                    async move { engine.serve(request, payload).await }
-                }),
-            );
+            config.service(resource.to(move |request: HttpRequest, payload: web::Payload| {
+                let engine = Arc::clone(&engine);
+                async move { engine.serve(request, payload).await }
+            }));
         }
     }
 
     async fn serve(&self, request: HttpRequest, payload: web::Payload) -> HttpResponse {
-        if let Some(cors) = self
-            .cors
-            .as_ref()
-            .filter(|_| request.method() == Method::OPTIONS)
-        {
+        if let Some(cors) = self.cors.as_ref().filter(|_| request.method() == Method::OPTIONS) {
             let mut answer = HttpResponse::NoContent().finish();
             cors.apply_preflight(request.headers(), answer.headers_mut());
             return answer;
         }
         let mut answer = match self.verify(&request).await {
-            Ok(Verified::Session(session)) => {
-                self.continue_session(session, &request, payload).await
-            }
+            Ok(Verified::Session(session)) => self.continue_session(session, &request, payload).await,
             Ok(Verified::Handshake) => self.handshake(&request, payload),
             Err(problem) => problem.answer(),
         };
@@ -203,13 +181,7 @@ impl<F: Factory> Engine<F> {
     /// Checks in the order of Node's `verify`, so that each request gets the answer it gets there.
     async fn verify(&self, request: &HttpRequest) -> Result<Verified, Problem> {
         let query = query_pairs(request.query_string());
-        let value = |name: &str| {
-            query
-                .iter()
-                .rev()
-                .find(|(own, _)| own == name)
-                .map(|(_, value)| value.as_str())
-        };
+        let value = |name: &str| query.iter().rev().find(|(own, _)| own == name).map(|(_, value)| value.as_str());
         let websocket = match value("transport") {
             Some("websocket") => true,
             Some("polling") => false,
@@ -222,11 +194,7 @@ impl<F: Factory> Engine<F> {
         let current = value("EIO") == Some("4");
         if let Some(id) = value("sid").filter(|id| !id.is_empty()) {
             let session = self.registry.get(id).ok_or(Problem::UnknownSession)?;
-            let matches = if upgrade {
-                websocket
-            } else {
-                websocket == session.is_websocket()
-            };
+            let matches = if upgrade { websocket } else { websocket == session.is_websocket() };
             if !matches || !current {
                 return Err(Problem::BadRequest);
             }
@@ -244,11 +212,7 @@ impl<F: Factory> Engine<F> {
         if let Some(allow) = &self.allow {
             allow(request).await.map_err(Problem::Forbidden)?;
         }
-        if current {
-            Ok(Verified::Handshake)
-        } else {
-            Err(Problem::UnsupportedVersion)
-        }
+        if current { Ok(Verified::Handshake) } else { Err(Problem::UnsupportedVersion) }
     }
 
     async fn continue_session(
@@ -262,21 +226,15 @@ impl<F: Factory> Engine<F> {
         }
         match *request.method() {
             Method::GET if !session.is_websocket() => polling::poll(session, request).await,
-            Method::POST if !session.is_websocket() => {
-                polling::post(session, request, payload).await
-            }
+            Method::POST if !session.is_websocket() => polling::post(session, request, payload).await,
             _ => HttpResponse::InternalServerError().finish(),
         }
     }
 
     fn handshake(&self, request: &HttpRequest, payload: web::Payload) -> HttpResponse {
         let head = Arc::new(RequestHead::new(request));
-        let session = Arc::new(Session::new(
-            new_id().into(),
-            Arc::clone(&self.config),
-            head,
-            Arc::clone(&self.registry),
-        ));
+        let session =
+            Arc::new(Session::new(new_id().into(), Arc::clone(&self.config), head, Arc::clone(&self.registry)));
         if !self.registry.insert(&session) {
             return HttpResponse::ServiceUnavailable().finish();
         }
@@ -310,12 +268,7 @@ impl<F: Factory> Engine<F> {
         )
     }
 
-    fn add_initial_headers(
-        &self,
-        session: &Session,
-        request: &HttpRequest,
-        answer: &mut HttpResponse,
-    ) {
+    fn add_initial_headers(&self, session: &Session, request: &HttpRequest, answer: &mut HttpResponse) {
         if let Some(name) = &self.config.cookie {
             let cookie = format!("{name}={}; Path=/; HttpOnly; SameSite=Lax", session.id());
             if let Ok(cookie) = HeaderValue::from_str(&cookie) {
@@ -353,14 +306,10 @@ impl Problem {
             Self::BadMethod => (StatusCode::BAD_REQUEST, 2, "Bad handshake method"),
             Self::BadRequest => (StatusCode::BAD_REQUEST, 3, "Bad request"),
             Self::Forbidden(refused) => (StatusCode::FORBIDDEN, 4, refused.message.as_str()),
-            Self::UnsupportedVersion => {
-                (StatusCode::BAD_REQUEST, 5, "Unsupported protocol version")
-            }
+            Self::UnsupportedVersion => (StatusCode::BAD_REQUEST, 5, "Unsupported protocol version"),
         };
         let body = serde_json::json!({ "code": code, "message": message });
-        HttpResponse::build(status)
-            .content_type("application/json")
-            .body(body.to_string())
+        HttpResponse::build(status).content_type("application/json").body(body.to_string())
     }
 }
 

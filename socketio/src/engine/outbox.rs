@@ -153,22 +153,14 @@ impl Outbox {
     fn wake_all(&mut self) {
         let link = self.link.as_mut().and_then(|link| link.waker.take());
         let poll = self.poll.as_mut().and_then(|poll| poll.waker.take());
-        for waker in link
-            .into_iter()
-            .chain(poll)
-            .chain(self.flush_waiters.drain(..))
-        {
+        for waker in link.into_iter().chain(poll).chain(self.flush_waiters.drain(..)) {
             waker.wake();
         }
     }
 
     /// Whether a frame pushed now would leave at once: nothing waits, and the transport is there.
     pub(crate) fn is_writable(&self) -> bool {
-        let there = if self.upgraded {
-            self.link.is_some()
-        } else {
-            self.poll.is_some()
-        };
+        let there = if self.upgraded { self.link.is_some() } else { self.poll.is_some() };
         self.phase == Phase::Open && self.queue.is_empty() && there
     }
 
@@ -188,9 +180,7 @@ impl Outbox {
 
     /// How long frames have waited with none taken.
     pub(crate) fn stalled_for(&self) -> Duration {
-        self.waiting_since
-            .map(|since| since.elapsed())
-            .unwrap_or_default()
+        self.waiting_since.map(|since| since.elapsed()).unwrap_or_default()
     }
 
     pub(crate) fn waiting_bytes(&self) -> usize {
@@ -205,8 +195,7 @@ impl Outbox {
     /// Registers a task to be woken at the next flush or close; refuses beyond the bound.
     pub(crate) fn wait_for_flush(&mut self, cx: &Context<'_>) -> bool {
         if self.flush_waiters.len() >= MAX_FLUSH_WAITERS {
-            self.flush_waiters
-                .retain(|waker| !waker.will_wake(cx.waker()));
+            self.flush_waiters.retain(|waker| !waker.will_wake(cx.waker()));
         }
         if self.flush_waiters.len() >= MAX_FLUSH_WAITERS {
             return false;
@@ -275,10 +264,7 @@ impl Outbox {
             return None;
         }
         self.next_id += 1;
-        self.poll = Some(PollSlot {
-            id: self.next_id,
-            waker: None,
-        });
+        self.poll = Some(PollSlot { id: self.next_id, waker: None });
         Some(self.next_id)
     }
 
@@ -297,12 +283,7 @@ impl Outbox {
     }
 
     /// The answer to the poll, once there is one. `hurry` asks for a noop if nothing waits.
-    pub(crate) fn poll_answer(
-        &mut self,
-        id: u64,
-        hurry: bool,
-        cx: &Context<'_>,
-    ) -> Poll<PollAnswer> {
+    pub(crate) fn poll_answer(&mut self, id: u64, hurry: bool, cx: &Context<'_>) -> Poll<PollAnswer> {
         let Some(poll) = self.poll.as_mut().filter(|poll| poll.id == id) else {
             return Poll::Ready(PollAnswer::Gone);
         };
@@ -450,12 +431,8 @@ impl Outbox {
         let mut buffer = std::mem::take(&mut link.control);
         while active && buffer.len() < WRITE_CHUNK {
             match self.take() {
-                Some(Frame::Text(bytes)) => {
-                    Parser::write_message(&mut buffer, bytes, OpCode::Text, true, false)
-                }
-                Some(Frame::Binary(bytes)) => {
-                    Parser::write_message(&mut buffer, bytes, OpCode::Binary, true, false)
-                }
+                Some(Frame::Text(bytes)) => Parser::write_message(&mut buffer, bytes, OpCode::Text, true, false),
+                Some(Frame::Binary(bytes)) => Parser::write_message(&mut buffer, bytes, OpCode::Binary, true, false),
                 None => break,
             }
         }
@@ -465,10 +442,7 @@ impl Outbox {
         };
         if let Some(code) = link.end.filter(|_| drained) {
             let payload = code.map(u16::to_be_bytes);
-            let payload = payload
-                .as_ref()
-                .map(|bytes| bytes.as_slice())
-                .unwrap_or_default();
+            let payload = payload.as_ref().map(|bytes| bytes.as_slice()).unwrap_or_default();
             Parser::write_message(&mut buffer, payload, OpCode::Close, true, false);
             link.close_sent = true;
         }

@@ -182,15 +182,12 @@ mod tests {
 
     #[test]
     fn a_payload_of_text_and_binary_is_read_in_order() {
-        let packets: Vec<_> =
-            Payload::new("4hello\u{1e}bAQIDBA==\u{1e}4\u{1e}2probe".into()).collect();
+        let packets: Vec<_> = Payload::new("4hello\u{1e}bAQIDBA==\u{1e}4\u{1e}2probe".into()).collect();
         assert_eq!(
             packets,
             [
                 Ok(text("hello")),
-                Ok(Packet::Message(Message::Binary(Bytes::from_static(&[
-                    1, 2, 3, 4
-                ])))),
+                Ok(Packet::Message(Message::Binary(Bytes::from_static(&[1, 2, 3, 4])))),
                 Ok(text("")),
                 Ok(Packet::Ping("probe".into())),
             ]

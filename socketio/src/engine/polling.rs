@@ -68,10 +68,7 @@ pub(crate) async fn poll(session: Arc<Session>, request: &HttpRequest) -> HttpRe
         session.close(CloseReason::TransportError);
         return HttpResponse::BadRequest().finish();
     };
-    let waiting = Waiting {
-        session: Arc::clone(&session),
-        id,
-    };
+    let waiting = Waiting { session: Arc::clone(&session), id };
     let answer = match wait(&waiting).await {
         PollAnswer::Gone => Problem::BadRequest.answer(),
         PollAnswer::Payload(payload, upto) => answer_poll(&session, payload, upto, request).await,
@@ -91,54 +88,32 @@ async fn wait(waiting: &Waiting) -> PollAnswer {
         if outbox.hurries_polls() && hurry.is_none() {
             hurry = Some(Box::pin(tokio::time::sleep(UPGRADE_POLL)));
         }
-        let due = hurry
-            .as_mut()
-            .is_some_and(|hurry| hurry.as_mut().poll(cx).is_ready());
+        let due = hurry.as_mut().is_some_and(|hurry| hurry.as_mut().poll(cx).is_ready());
         outbox.poll_answer(waiting.id, due, cx)
     })
     .await
 }
 
-async fn answer_poll(
-    session: &Arc<Session>,
-    payload: Vec<u8>,
-    upto: u64,
-    request: &HttpRequest,
-) -> HttpResponse {
+async fn answer_poll(session: &Arc<Session>, payload: Vec<u8>, upto: u64, request: &HttpRequest) -> HttpResponse {
     let mut answer = HttpResponse::Ok();
-    answer
-        .insert_header((header::CACHE_CONTROL, NO_STORE))
-        .content_type("text/plain; charset=UTF-8");
-    let compressible = session
-        .config()
-        .compression_threshold
-        .is_some_and(|least| payload.len() >= least);
+    answer.insert_header((header::CACHE_CONTROL, NO_STORE)).content_type("text/plain; charset=UTF-8");
+    let compressible = session.config().compression_threshold.is_some_and(|least| payload.len() >= least);
     if compressible {
         answer.insert_header((header::VARY, "Accept-Encoding"));
     }
-    let encoding = if compressible {
-        accepted_encoding(request.headers())
-    } else {
-        None
-    };
+    let encoding = if compressible { accepted_encoding(request.headers()) } else { None };
     let bytes = match encoding {
         Some(encoding) => {
             answer.insert_header((header::CONTENT_ENCODING, encoding.name()));
             if payload.len() < COMPRESS_ASIDE {
                 encoding.compress(&payload)
             } else {
-                web::block(move || encoding.compress(&payload))
-                    .await
-                    .unwrap_or_default()
+                web::block(move || encoding.compress(&payload)).await.unwrap_or_default()
             }
         }
         None => payload,
     };
-    answer.body(PollBody {
-        bytes: Bytes::from(bytes),
-        session: Arc::clone(session),
-        upto,
-    })
+    answer.body(PollBody { bytes: Bytes::from(bytes), session: Arc::clone(session), upto })
 }
 
 /// An encoding of ours.
@@ -161,17 +136,11 @@ impl Encoding {
         match self {
             Self::Gzip => {
                 let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-                encoder
-                    .write_all(payload)
-                    .and_then(|()| encoder.finish())
-                    .unwrap_or_default()
+                encoder.write_all(payload).and_then(|()| encoder.finish()).unwrap_or_default()
             }
             Self::Deflate => {
                 let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
-                encoder
-                    .write_all(payload)
-                    .and_then(|()| encoder.finish())
-                    .unwrap_or_default()
+                encoder.write_all(payload).and_then(|()| encoder.finish()).unwrap_or_default()
             }
         }
     }
@@ -183,10 +152,7 @@ fn accepted_encoding(headers: &HeaderMap) -> Option<Encoding> {
     let takes = |encoding: &str| {
         accepted.split(',').any(|one| {
             let (name, weight) = one.split_once(';').unwrap_or((one, ""));
-            let weight = weight
-                .trim()
-                .strip_prefix("q=")
-                .map_or(Ok(1.0), str::parse::<f32>);
+            let weight = weight.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse::<f32>);
             name.trim().eq_ignore_ascii_case(encoding) && weight.is_ok_and(|weight| weight > 0.0)
         })
     };
@@ -213,10 +179,7 @@ impl MessageBody for PollBody {
         BodySize::Sized(self.bytes.len() as u64)
     }
 
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         if self.bytes.is_empty() {
             return Poll::Ready(None);
         }
@@ -241,19 +204,12 @@ impl Drop for Posting {
 }
 
 /// Takes packets.
-pub(crate) async fn post(
-    session: Arc<Session>,
-    request: &HttpRequest,
-    payload: web::Payload,
-) -> HttpResponse {
+pub(crate) async fn post(session: Arc<Session>, request: &HttpRequest, payload: web::Payload) -> HttpResponse {
     if !session.begin_post() {
         session.close(CloseReason::TransportError);
         return HttpResponse::BadRequest().finish();
     }
-    let mut posting = Posting {
-        session: Arc::clone(&session),
-        finished: false,
-    };
+    let mut posting = Posting { session: Arc::clone(&session), finished: false };
     let (answer, finished) = match receive(&session, request, payload).await {
         Ok(()) => (accepted(), true),
         Err(PostError::TooLarge) => (HttpResponse::PayloadTooLarge().finish(), true),
@@ -287,50 +243,31 @@ enum PostError {
     Closed,
 }
 
-async fn receive(
-    session: &Session,
-    request: &HttpRequest,
-    payload: web::Payload,
-) -> Result<(), PostError> {
+async fn receive(session: &Session, request: &HttpRequest, payload: web::Payload) -> Result<(), PostError> {
     let content_type = request.headers().get(header::CONTENT_TYPE);
     if content_type.is_some_and(|value| value.as_bytes() == b"application/octet-stream") {
         return Err(PostError::Broken);
     }
     let config = session.config();
     let body = read_body(payload, declared_length(request), config.max_payload);
-    let body = tokio::time::timeout(config.post_timeout, body)
-        .await
-        .map_err(|_| PostError::Broken)??;
+    let body = tokio::time::timeout(config.post_timeout, body).await.map_err(|_| PostError::Broken)??;
     let text = ByteString::try_from(body).map_err(|_| PostError::NotPackets)?;
     if Payload::count(&text) > config.max_packets_per_payload {
         return Err(PostError::NotPackets);
     }
     let head = Arc::new(RequestHead::new(request));
     let actor = session.actor().ok_or(PostError::Closed)?;
-    match actor
-        .send(Input::Packets(Source::Post(Payload::new(text)), head))
-        .await
-    {
+    match actor.send(Input::Packets(Source::Post(Payload::new(text)), head)).await {
         Ok(true) => Ok(()),
         Ok(false) | Err(_) => Err(PostError::Closed),
     }
 }
 
 fn declared_length(request: &HttpRequest) -> Option<usize> {
-    request
-        .headers()
-        .get(header::CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
+    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-async fn read_body(
-    mut payload: web::Payload,
-    declared: Option<usize>,
-    max: usize,
-) -> Result<Bytes, PostError> {
+async fn read_body(mut payload: web::Payload, declared: Option<usize>, max: usize) -> Result<Bytes, PostError> {
     if declared.is_some_and(|length| length > max) {
         return Err(PostError::TooLarge);
     }

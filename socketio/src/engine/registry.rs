@@ -38,11 +38,7 @@ struct Sessions {
 
 impl Registry {
     pub(crate) fn new(max: usize) -> Self {
-        Self {
-            sessions: Mutex::default(),
-            max,
-            links: AtomicUsize::new(0),
-        }
+        Self { sessions: Mutex::default(), max, links: AtomicUsize::new(0) }
     }
 
     fn sessions(&self) -> MutexGuard<'_, Sessions> {
@@ -59,9 +55,7 @@ impl Registry {
         if sessions.closed || sessions.by_id.len() >= self.max {
             return false;
         }
-        sessions
-            .by_id
-            .insert(session.id().into(), Arc::clone(session));
+        sessions.by_id.insert(session.id().into(), Arc::clone(session));
         true
     }
 

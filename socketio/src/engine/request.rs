@@ -39,9 +39,7 @@ impl RequestHead {
     /// The first value of a header, by its lower-case name.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers()
-            .find(|(own, _)| *own == name)
-            .map(|(_, value)| value)
+        self.headers().find(|(own, _)| *own == name).map(|(_, value)| value)
     }
 
     /// All headers as (lower-case name, value); a name may come more than once.
@@ -88,11 +86,7 @@ impl RequestHead {
     /// The decoded value of a query parameter; the last one where it is repeated, as in Node.
     #[must_use]
     pub fn query_value(&self, name: &str) -> Option<String> {
-        self.query()
-            .into_iter()
-            .rev()
-            .find(|(own, _)| own == name)
-            .map(|(_, value)| value)
+        self.query().into_iter().rev().find(|(own, _)| own == name).map(|(_, value)| value)
     }
 
     /// The other end of the TCP connection.
@@ -104,9 +98,7 @@ impl RequestHead {
 
 /// The pairs of a query string; none if it cannot be decoded.
 pub(crate) fn query_pairs(query: &str) -> Vec<(String, String)> {
-    web::Query::<Vec<(String, String)>>::from_query(query)
-        .map(web::Query::into_inner)
-        .unwrap_or_default()
+    web::Query::<Vec<(String, String)>>::from_query(query).map(web::Query::into_inner).unwrap_or_default()
 }
 
 /// An HTTP head is bounded by the server far below 4 GiB.

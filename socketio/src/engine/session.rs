@@ -54,10 +54,7 @@ impl CloseReason {
 
     /// Whether the peer hears of the end by its next poll: it has done nothing wrong.
     pub(crate) fn is_told_to_polls(self) -> bool {
-        matches!(
-            self,
-            Self::ForcedClose | Self::ForcedServerClose | Self::ServerShutdown
-        )
+        matches!(self, Self::ForcedClose | Self::ForcedServerClose | Self::ServerShutdown)
     }
 }
 
@@ -75,25 +72,9 @@ pub struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(
-        id: Box<str>,
-        config: Arc<Config>,
-        request: Arc<RequestHead>,
-        registry: Arc<Registry>,
-    ) -> Self {
-        let outbox = Mutex::new(Outbox::new(
-            config.max_outgoing_bytes,
-            config.max_outgoing_packets,
-        ));
-        Self {
-            id,
-            config,
-            request,
-            registry,
-            outbox,
-            posting: AtomicBool::new(false),
-            actor: OnceLock::new(),
-        }
+    pub(crate) fn new(id: Box<str>, config: Arc<Config>, request: Arc<RequestHead>, registry: Arc<Registry>) -> Self {
+        let outbox = Mutex::new(Outbox::new(config.max_outgoing_bytes, config.max_outgoing_packets));
+        Self { id, config, request, registry, outbox, posting: AtomicBool::new(false), actor: OnceLock::new() }
     }
 
     /// The session id. It lets anyone take the session's place: do not show it.
@@ -172,8 +153,7 @@ impl Session {
     /// # Errors
     /// The session ended before.
     pub async fn wait_below(&self, bytes: usize) -> Result<(), EmitError> {
-        self.wait_until(|outbox| outbox.waiting_bytes() < bytes)
-            .await
+        self.wait_until(|outbox| outbox.waiting_bytes() < bytes).await
     }
 
     async fn wait_until(&self, reached: impl Fn(&Outbox) -> bool) -> Result<(), EmitError> {
@@ -199,13 +179,8 @@ impl Session {
     /// Lets nothing more in or out: at once, whichever thread the actor is on.
     pub(crate) fn shut(&self, reason: CloseReason) {
         let drain = !matches!(reason, CloseReason::PingTimeout | CloseReason::SlowReader);
-        let last_words = if reason == CloseReason::TransportClose {
-            "6"
-        } else {
-            "1"
-        };
-        self.outbox()
-            .close(drain, last_words, reason.is_told_to_polls());
+        let last_words = if reason == CloseReason::TransportClose { "6" } else { "1" };
+        self.outbox().close(drain, last_words, reason.is_told_to_polls());
     }
 
     /// Calls the service's `poked`, in its thread, soon. Not bounded: for what happens a bounded

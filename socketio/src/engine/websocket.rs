@@ -48,11 +48,7 @@ pub(crate) fn open(
 }
 
 /// Lets a WebSocket try to take over from polling.
-pub(crate) fn upgrade(
-    session: Arc<Session>,
-    request: &HttpRequest,
-    payload: web::Payload,
-) -> HttpResponse {
+pub(crate) fn upgrade(session: Arc<Session>, request: &HttpRequest, payload: web::Payload) -> HttpResponse {
     let link = session.outbox().open_link(false);
     let head = Arc::new(RequestHead::new(request));
     attach(&session, link, head, request, payload)
@@ -76,17 +72,10 @@ fn attach(
     };
     let Some(id) = link else {
         // Another WebSocket has it, or tries to: as in Node, this one is closed again.
-        return answer
-            .body(Bytes::from_static(&CLOSE_FRAME))
-            .map_into_boxed_body()
-            .into();
+        return answer.body(Bytes::from_static(&CLOSE_FRAME)).map_into_boxed_body().into();
     };
     session.registry().link_opened();
-    let body = LinkBody {
-        session: Arc::clone(session),
-        id,
-        linger: None,
-    };
+    let body = LinkBody { session: Arc::clone(session), id, linger: None };
     let config = session.config();
     let reader = Reader {
         session: Arc::clone(session),
@@ -119,10 +108,7 @@ impl MessageBody for LinkBody {
         BodySize::Stream
     }
 
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let this = &mut *self;
         let (polled, closing) = {
             let mut outbox = this.session.outbox();
@@ -130,9 +116,7 @@ impl MessageBody for LinkBody {
             (polled, outbox.link_ends(this.id))
         };
         if polled.is_pending() && closing {
-            let linger = this
-                .linger
-                .get_or_insert_with(|| Box::pin(sleep(CLOSE_LINGER)));
+            let linger = this.linger.get_or_insert_with(|| Box::pin(sleep(CLOSE_LINGER)));
             if linger.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(None);
             }
@@ -190,9 +174,7 @@ impl Reader {
                 }
             }
             Err(End::Violation(violation)) => {
-                self.session
-                    .outbox()
-                    .end_link(self.id, Some(violation.close_code()));
+                self.session.outbox().end_link(self.id, Some(violation.close_code()));
                 if self.active {
                     self.session.close(CloseReason::TransportError);
                 }
@@ -212,9 +194,7 @@ impl Reader {
             let chunk = if self.active {
                 self.payload.next().await
             } else {
-                timeout_at(upgrade_due, self.payload.next())
-                    .await
-                    .map_err(|_| End::Ended)?
+                timeout_at(upgrade_due, self.payload.next()).await.map_err(|_| End::Ended)?
             };
             let Some(Ok(chunk)) = chunk else {
                 return Err(End::Gone);
@@ -233,9 +213,7 @@ impl Reader {
             match self.frames.read() {
                 Ok(None) => break,
                 Ok(Some(Received::Ping(payload))) => {
-                    self.session
-                        .outbox()
-                        .control(self.id, OpCode::Pong, &payload);
+                    self.session.outbox().control(self.id, OpCode::Pong, &payload);
                 }
                 Ok(Some(Received::Close(code))) => {
                     end = Some(End::PeerCloses(code));

@@ -7,9 +7,7 @@ use std::marker::PhantomData;
 use bytes::Bytes;
 use bytestring::ByteString;
 use serde::de::value::SeqAccessDeserializer;
-use serde::de::{
-    Deserialize, DeserializeOwned, Deserializer, Error as _, IgnoredAny, SeqAccess, Visitor,
-};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -34,12 +32,7 @@ pub struct Args {
 impl Args {
     /// `array` is a JSON array whose first `skip` elements end before `start`.
     pub(crate) fn new(array: ByteString, skip: usize, start: usize) -> Self {
-        Self {
-            array,
-            skip,
-            start,
-            attachments: Vec::new(),
-        }
+        Self { array, skip, start, attachments: Vec::new() }
     }
 
     pub(crate) fn with_attachments(mut self, attachments: Vec<Bytes>) -> Self {
@@ -60,16 +53,9 @@ impl Args {
     /// # Errors
     /// There are too few, or they have other types.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ArgsError> {
-        let text = if self.array.is_empty() {
-            "[]"
-        } else {
-            &self.array
-        };
+        let text = if self.array.is_empty() { "[]" } else { &self.array };
         let mut reader = serde_json::Deserializer::from_str(text);
-        let visitor = SkipVisitor {
-            skip: self.skip,
-            kind: PhantomData,
-        };
+        let visitor = SkipVisitor { skip: self.skip, kind: PhantomData };
         Ok(reader.deserialize_seq(visitor)?)
     }
 
@@ -79,9 +65,7 @@ impl Args {
     /// There is none, or it has another type.
     pub fn get<T: DeserializeOwned>(&self, index: usize) -> Result<T, ArgsError> {
         let raw = self.parse::<Vec<Box<RawValue>>>()?;
-        let value = raw
-            .get(index)
-            .ok_or_else(|| ArgsError(serde_json::Error::custom("missing argument")))?;
+        let value = raw.get(index).ok_or_else(|| ArgsError(serde_json::Error::custom("missing argument")))?;
         Ok(serde_json::from_str(value.get())?)
     }
 
@@ -145,11 +129,7 @@ impl<'de> Deserialize<'de> for Attachment {
             num: usize,
         }
         let read = Placeholder::deserialize(deserializer)?;
-        if read.placeholder {
-            Ok(Self(read.num))
-        } else {
-            Err(D::Error::custom("not an attachment"))
-        }
+        if read.placeholder { Ok(Self(read.num)) } else { Err(D::Error::custom("not an attachment")) }
     }
 }
 

@@ -12,14 +12,8 @@ const MAX_NAMESPACE_BYTES: usize = 256;
 /// Most digits in a packet id: what JavaScript counts exactly.
 const MAX_ID_DIGITS: usize = 16;
 /// Names that events must not have: they mean something to the libraries.
-const RESERVED: [&str; 6] = [
-    "connect",
-    "connect_error",
-    "disconnect",
-    "disconnecting",
-    "newListener",
-    "removeListener",
-];
+const RESERVED: [&str; 6] =
+    ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
 
 /// The text is no Socket.IO packet: as in Node, the connection must be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -76,50 +70,23 @@ pub enum Packet {
 pub fn decode(text: &ByteString) -> Result<Packet, InvalidPacket> {
     let mut rest = text.as_ref();
     let kind = take_char(&mut rest)?;
-    let attachments = if matches!(kind, '5' | '6') {
-        take_attachments(&mut rest)?
-    } else {
-        0
-    };
+    let attachments = if matches!(kind, '5' | '6') { take_attachments(&mut rest)? } else { 0 };
     let namespace = take_namespace(text, &mut rest)?;
     let id = take_id(&mut rest)?;
     let payload = || text.slice_ref(rest);
     match kind {
         '0' => {
-            let auth = if rest.is_empty() {
-                None
-            } else {
-                Some(json(&payload(), '{')?)
-            };
+            let auth = if rest.is_empty() { None } else { Some(json(&payload(), '{')?) };
             Ok(Packet::Connect { namespace, auth })
         }
         '1' if rest.is_empty() => Ok(Packet::Disconnect { namespace }),
         '2' | '5' => {
-            let (name, args) = if rest.is_empty() {
-                (None, Args::default())
-            } else {
-                event(&payload(), attachments)?
-            };
-            Ok(Packet::Event {
-                namespace,
-                id,
-                name,
-                args,
-                attachments,
-            })
+            let (name, args) = if rest.is_empty() { (None, Args::default()) } else { event(&payload(), attachments)? };
+            Ok(Packet::Event { namespace, id, name, args, attachments })
         }
         '3' | '6' => {
-            let args = if rest.is_empty() {
-                Args::default()
-            } else {
-                Args::new(array(&payload(), attachments)?, 0, 1)
-            };
-            Ok(Packet::Ack {
-                namespace,
-                id,
-                args,
-                attachments,
-            })
+            let args = if rest.is_empty() { Args::default() } else { Args::new(array(&payload(), attachments)?, 0, 1) };
+            Ok(Packet::Ack { namespace, id, args, attachments })
         }
         '4' => Ok(Packet::ConnectError),
         _ => Err(InvalidPacket),
@@ -174,11 +141,7 @@ fn take_id(rest: &mut &str) -> Result<Option<u64>, InvalidPacket> {
 /// a level, not stack.
 fn json(payload: &ByteString, start: char) -> Result<ByteString, InvalidPacket> {
     let raw: &RawValue = serde_json::from_str(payload).map_err(|_| InvalidPacket)?;
-    if raw.get().starts_with(start) {
-        Ok(payload.slice_ref(raw.get()))
-    } else {
-        Err(InvalidPacket)
-    }
+    if raw.get().starts_with(start) { Ok(payload.slice_ref(raw.get())) } else { Err(InvalidPacket) }
 }
 
 fn array(payload: &ByteString, attachments: usize) -> Result<ByteString, InvalidPacket> {
@@ -189,18 +152,11 @@ fn array(payload: &ByteString, attachments: usize) -> Result<ByteString, Invalid
     Ok(array)
 }
 
-fn event(
-    payload: &ByteString,
-    attachments: usize,
-) -> Result<(Option<ByteString>, Args), InvalidPacket> {
+fn event(payload: &ByteString, attachments: usize) -> Result<(Option<ByteString>, Args), InvalidPacket> {
     let array = array(payload, attachments)?;
     let elements = array.get(1..).ok_or(InvalidPacket)?;
     let mut reader = serde_json::Deserializer::from_str(elements).into_iter::<&RawValue>();
-    let first = reader
-        .next()
-        .and_then(Result::ok)
-        .ok_or(InvalidPacket)?
-        .get();
+    let first = reader.next().and_then(Result::ok).ok_or(InvalidPacket)?.get();
     let after = 1 + reader.byte_offset();
     let name = match first.as_bytes().first() {
         Some(b'"') => name(&array, first)?,
@@ -210,26 +166,17 @@ fn event(
     let rest = array.get(after..).unwrap_or_default();
     let white = rest.len() - rest.trim_start().len();
     let comma = usize::from(rest.trim_start().starts_with(','));
-    Ok((
-        Some(name),
-        Args::new(array.clone(), 1, after + white + comma),
-    ))
+    Ok((Some(name), Args::new(array.clone(), 1, after + white + comma)))
 }
 
 fn name(array: &ByteString, quoted: &str) -> Result<ByteString, InvalidPacket> {
     let inner = quoted.get(1..quoted.len() - 1).ok_or(InvalidPacket)?;
     let name = if inner.contains('\\') {
-        serde_json::from_str::<String>(quoted)
-            .map_err(|_| InvalidPacket)?
-            .into()
+        serde_json::from_str::<String>(quoted).map_err(|_| InvalidPacket)?.into()
     } else {
         array.slice_ref(inner)
     };
-    if RESERVED.contains(&name.as_ref()) {
-        Err(InvalidPacket)
-    } else {
-        Ok(name)
-    }
+    if RESERVED.contains(&name.as_ref()) { Err(InvalidPacket) } else { Ok(name) }
 }
 
 #[cfg(test)]
@@ -239,19 +186,9 @@ mod tests {
 
     fn event(text: &str) -> (String, Option<u64>, String, String, usize) {
         match decode(&text.into()).unwrap() {
-            Packet::Event {
-                namespace,
-                id,
-                name,
-                args,
-                attachments,
-            } => (
-                namespace.to_string(),
-                id,
-                name.unwrap().to_string(),
-                args.as_json().to_owned(),
-                attachments,
-            ),
+            Packet::Event { namespace, id, name, args, attachments } => {
+                (namespace.to_string(), id, name.unwrap().to_string(), args.as_json().to_owned(), attachments)
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -259,37 +196,20 @@ mod tests {
     #[test]
     fn events_are_read_with_namespace_id_and_attachments() {
         let expected = |namespace: &str, id, name: &str, args: &str, attachments| {
-            (
-                namespace.to_owned(),
-                id,
-                name.to_owned(),
-                args.to_owned(),
-                attachments,
-            )
+            (namespace.to_owned(), id, name.to_owned(), args.to_owned(), attachments)
         };
         assert_eq!(event(r#"2["a"]"#), expected("/", None, "a", "", 0));
-        assert_eq!(
-            event(r#"2["a",1,"2",{"3":[true]}]"#),
-            expected("/", None, "a", r#"1,"2",{"3":[true]}"#, 0)
-        );
-        assert_eq!(
-            event(r#"2/shop,456[ "a" , 1 ] "#),
-            expected("/shop", Some(456), "a", " 1 ", 0)
-        );
+        assert_eq!(event(r#"2["a",1,"2",{"3":[true]}]"#), expected("/", None, "a", r#"1,"2",{"3":[true]}"#, 0));
+        assert_eq!(event(r#"2/shop,456[ "a" , 1 ] "#), expected("/shop", Some(456), "a", " 1 ", 0));
         assert_eq!(event(r#"2[1,2]"#), expected("/", None, "1", "2", 0));
         assert_eq!(event(r#"2["\u0061"]"#), expected("/", None, "a", "", 0));
         let binary = r#"51-/shop,7["a",{"_placeholder":true,"num":0}]"#;
-        assert_eq!(
-            event(binary),
-            expected("/shop", Some(7), "a", r#"{"_placeholder":true,"num":0}"#, 1)
-        );
+        assert_eq!(event(binary), expected("/shop", Some(7), "a", r#"{"_placeholder":true,"num":0}"#, 1));
     }
 
     #[test]
     fn arguments_are_parsed_after_the_name() {
-        let Packet::Event { args, .. } = decode(&r#"2["a",1,"two",[3]]"#.into()).unwrap() else {
-            panic!()
-        };
+        let Packet::Event { args, .. } = decode(&r#"2["a",1,"two",[3]]"#.into()).unwrap() else { panic!() };
         assert_eq!(args.parse::<(u8, String)>().unwrap(), (1, "two".to_owned()));
         assert_eq!(args.get::<Vec<u8>>(2).unwrap(), [3]);
         assert!(args.get::<u8>(3).is_err());
@@ -342,9 +262,7 @@ mod tests {
     #[test]
     fn deep_and_long_json_costs_no_stack() {
         let deep = format!("2[\"a\",{}1{}]", "[".repeat(400_000), "]".repeat(400_000));
-        let Packet::Event { args, .. } = decode(&deep.into()).unwrap() else {
-            panic!()
-        };
+        let Packet::Event { args, .. } = decode(&deep.into()).unwrap() else { panic!() };
         assert!(args.values().is_err());
         let binary = format!("51-[\"a\",{}1{}]", "[".repeat(400_000), "]".repeat(400_000));
         assert!(decode(&binary.into()).is_err());

@@ -30,9 +30,7 @@ impl Encoded {
     /// included.
     #[must_use]
     pub fn from_text(text: Bytes) -> Self {
-        Self {
-            frames: Frames::One([Frame::Text(text)]),
-        }
+        Self { frames: Frames::One([Frame::Text(text)]) }
     }
 
     fn new(text: String, attachments: Vec<Bytes>) -> Self {
@@ -40,12 +38,7 @@ impl Encoded {
             return Self::from_text(text.into());
         }
         let text = std::iter::once(Frame::Text(text.into()));
-        Self {
-            frames: Frames::Many(
-                text.chain(attachments.into_iter().map(Frame::Binary))
-                    .collect(),
-            ),
-        }
+        Self { frames: Frames::Many(text.chain(attachments.into_iter().map(Frame::Binary)).collect()) }
     }
 
     /// Its frames, in order.
@@ -82,11 +75,7 @@ impl Event {
     /// An event of this name, without arguments.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            args: Ok(String::new()),
-            attachments: Vec::new(),
-        }
+        Self { name: name.into(), args: Ok(String::new()), attachments: Vec::new() }
     }
 
     /// Adds an argument; what cannot be written as JSON is told by `encode`.
@@ -94,10 +83,7 @@ impl Event {
     pub fn arg<T: Serialize + ?Sized>(self, value: &T) -> Self {
         match serde_json::to_string(value) {
             Ok(json) => self.json(&json),
-            Err(error) => Self {
-                args: Err(error.to_string()),
-                ..self
-            },
+            Err(error) => Self { args: Err(error.to_string()), ..self },
         }
     }
 
@@ -127,20 +113,9 @@ impl Event {
     ///
     /// # Errors
     /// An argument could not be written as JSON.
-    pub fn encode(
-        &self,
-        namespace: &str,
-        id: Option<u64>,
-        offset: Option<&str>,
-    ) -> Result<Encoded, EncodeError> {
+    pub fn encode(&self, namespace: &str, id: Option<u64>, offset: Option<&str>) -> Result<Encoded, EncodeError> {
         let args = self.args.as_ref().map_err(invalid)?;
-        let mut text = start(
-            '2',
-            namespace,
-            id,
-            self.attachments.len(),
-            args.len() + self.name.len() + 40,
-        );
+        let mut text = start('2', namespace, id, self.attachments.len(), args.len() + self.name.len() + 40);
         text.push('[');
         text.push_str(&serde_json::to_string(&self.name)?);
         if !args.is_empty() {
@@ -185,13 +160,7 @@ fn start(kind: char, namespace: &str, id: Option<u64>, attachments: usize, more:
 /// An argument could not be written as JSON.
 pub fn ack(namespace: &str, id: u64, answer: &Event) -> Result<Encoded, EncodeError> {
     let args = answer.args.as_ref().map_err(invalid)?;
-    let mut text = start(
-        '3',
-        namespace,
-        Some(id),
-        answer.attachments.len(),
-        args.len() + 24,
-    );
+    let mut text = start('3', namespace, Some(id), answer.attachments.len(), args.len() + 24);
     text.push('[');
     text.push_str(args);
     text.push(']');
@@ -243,35 +212,14 @@ mod tests {
     #[test]
     fn packets_are_written_with_literal_bytes() {
         let event = Event::new("say").arg("hé").arg(&1);
-        assert_eq!(
-            text(&event.encode("/", None, None).unwrap()),
-            r#"42["say","hé",1]"#
-        );
-        assert_eq!(
-            text(&event.encode("/shop", Some(3), Some("o")).unwrap()),
-            r#"42/shop,3["say","hé",1]"#
-        );
-        assert_eq!(
-            text(&event.encode("/shop", None, Some("o")).unwrap()),
-            r#"42/shop,["say","hé",1,"o"]"#
-        );
-        assert_eq!(
-            text(&Event::new("a").encode("/", None, None).unwrap()),
-            r#"42["a"]"#
-        );
-        assert_eq!(
-            text(&ack("/", 7, &Event::new("").arg(&true)).unwrap()),
-            "437[true]"
-        );
-        assert_eq!(
-            text(&ack("/shop", 7, &Event::new("")).unwrap()),
-            "43/shop,7[]"
-        );
+        assert_eq!(text(&event.encode("/", None, None).unwrap()), r#"42["say","hé",1]"#);
+        assert_eq!(text(&event.encode("/shop", Some(3), Some("o")).unwrap()), r#"42/shop,3["say","hé",1]"#);
+        assert_eq!(text(&event.encode("/shop", None, Some("o")).unwrap()), r#"42/shop,["say","hé",1,"o"]"#);
+        assert_eq!(text(&Event::new("a").encode("/", None, None).unwrap()), r#"42["a"]"#);
+        assert_eq!(text(&ack("/", 7, &Event::new("").arg(&true)).unwrap()), "437[true]");
+        assert_eq!(text(&ack("/shop", 7, &Event::new("")).unwrap()), "43/shop,7[]");
         assert_eq!(text(&connect("/", "s", None)), r#"40{"sid":"s"}"#);
-        assert_eq!(
-            text(&connect("/shop", "s", Some("p"))),
-            r#"40/shop,{"sid":"s","pid":"p"}"#
-        );
+        assert_eq!(text(&connect("/shop", "s", Some("p"))), r#"40/shop,{"sid":"s","pid":"p"}"#);
         assert_eq!(
             text(&connect_error("/random", "Invalid namespace", None)),
             r#"44/random,{"message":"Invalid namespace"}"#
@@ -285,14 +233,8 @@ mod tests {
         let event = Event::new("a").arg(&Attachment(0)).attachment(vec![1, 2]);
         let encoded = event.encode("/", None, None).unwrap();
         assert_eq!(text(&encoded), r#"451-["a",{"_placeholder":true,"num":0}]"#);
-        assert_eq!(
-            encoded.frames().get(1),
-            Some(&Frame::Binary(Bytes::from_static(&[1, 2])))
-        );
-        assert_eq!(
-            text(&ack("/", 5, &event).unwrap()),
-            r#"461-5[{"_placeholder":true,"num":0}]"#
-        );
+        assert_eq!(encoded.frames().get(1), Some(&Frame::Binary(Bytes::from_static(&[1, 2]))));
+        assert_eq!(text(&ack("/", 5, &event).unwrap()), r#"461-5[{"_placeholder":true,"num":0}]"#);
     }
 
     proptest! {

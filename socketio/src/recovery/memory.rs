@@ -40,12 +40,7 @@ impl MemoryStore {
     /// A store that forgets after `max_age`; in Node that is two minutes by default.
     #[must_use]
     pub fn new(max_age: Duration) -> Self {
-        Self {
-            max_age,
-            start: rand::random(),
-            next: AtomicU64::new(0),
-            kept: Mutex::default(),
-        }
+        Self { max_age, start: rand::random(), next: AtomicU64::new(0), kept: Mutex::default() }
     }
 
     fn take_now(&self, namespace: &str, pid: &str, offset: &str) -> Option<Recovered> {
@@ -79,48 +74,24 @@ impl Kept {
     }
 
     fn take(&mut self, namespace: &str, pid: &str, offset: &str) -> Option<Recovered> {
-        if self
-            .sockets
-            .get(pid)
-            .is_none_or(|socket| socket.namespace != namespace)
-        {
+        if self.sockets.get(pid).is_none_or(|socket| socket.namespace != namespace) {
             return None;
         }
-        let seen = self
-            .events
-            .iter()
-            .position(|(_, event)| event.offset == offset)?;
+        let seen = self.events.iter().position(|(_, event)| event.offset == offset)?;
         let socket = self.sockets.remove(pid)?;
         let hears = |event: &Recorded| {
-            let in_any = |rooms: &[String]| {
-                rooms
-                    .iter()
-                    .any(|room| *room == socket.sid || socket.rooms.contains(room))
-            };
-            event.namespace == namespace
-                && (event.rooms.is_empty() || in_any(&event.rooms))
-                && !in_any(&event.except)
+            let in_any = |rooms: &[String]| rooms.iter().any(|room| *room == socket.sid || socket.rooms.contains(room));
+            event.namespace == namespace && (event.rooms.is_empty() || in_any(&event.rooms)) && !in_any(&event.except)
         };
         let later = self.events.iter().skip(seen + 1).map(|(_, event)| event);
-        let missed = later
-            .filter(|event| hears(event))
-            .map(|event| event.packet.clone())
-            .collect();
-        Some(Recovered {
-            sid: socket.sid,
-            rooms: socket.rooms,
-            missed,
-        })
+        let missed = later.filter(|event| hears(event)).map(|event| event.packet.clone()).collect();
+        Some(Recovered { sid: socket.sid, rooms: socket.rooms, missed })
     }
 }
 
 impl RecoveryStore for MemoryStore {
     fn offset(&self) -> Option<String> {
-        Some(format!(
-            "{:x}.{:x}",
-            self.start,
-            self.next.fetch_add(1, Ordering::Relaxed)
-        ))
+        Some(format!("{:x}.{:x}", self.start, self.next.fetch_add(1, Ordering::Relaxed)))
     }
 
     fn record(&self, event: Recorded) {
@@ -154,17 +125,11 @@ mod tests {
     fn store(max_age: Duration) -> (MemoryStore, Vec<String>) {
         let store = MemoryStore::new(max_age);
         let mut offsets = Vec::new();
-        for (rooms, except) in [
-            (vec!["s"], vec![]),
-            (vec!["a"], vec![]),
-            (vec![], vec!["a"]),
-            (vec!["b"], vec![]),
-            (vec![], vec![]),
-        ] {
+        for (rooms, except) in
+            [(vec!["s"], vec![]), (vec!["a"], vec![]), (vec![], vec!["a"]), (vec!["b"], vec![]), (vec![], vec![])]
+        {
             let offset = store.offset().unwrap();
-            let packet = EventBuilder::new("e")
-                .encode("/", None, Some(&offset))
-                .unwrap();
+            let packet = EventBuilder::new("e").encode("/", None, Some(&offset)).unwrap();
             let names = |rooms: Vec<&str>| rooms.into_iter().map(str::to_owned).collect();
             store.record(Recorded {
                 namespace: "/".into(),
@@ -175,12 +140,7 @@ mod tests {
             });
             offsets.push(offset);
         }
-        let socket = SavedSocket {
-            namespace: "/".into(),
-            sid: "s".into(),
-            pid: "p".into(),
-            rooms: vec!["a".into()],
-        };
+        let socket = SavedSocket { namespace: "/".into(), sid: "s".into(), pid: "p".into(), rooms: vec!["a".into()] };
         store.closed(socket, true);
         (store, offsets)
     }
