@@ -201,6 +201,37 @@ async fn what_is_emitted_before_connect_is_answered_follows_the_answer() {
 }
 
 #[actix_web::test]
+async fn a_client_that_is_shown_the_door_at_once_hears_that_it_was_let_in() {
+    let (_, seen, address) = serve(Config::default(), |builder| {
+        builder.dynamic(
+            |name| name.starts_with("/door"),
+            |connecting: Connecting| async move {
+                let socket = connecting.socket();
+                socket.emit(&say(1)).unwrap();
+                socket.disconnect(socket.namespace() == "/door-closed");
+                assert!(socket.disconnected().is_some());
+                assert!(socket.emit(&say(2)).is_err());
+                Ok(Arc::new(Events::new()).accept(&connecting))
+            },
+        )
+    });
+    let (mut client, answer) = Client::join(&address, "40/door,").await;
+    assert!(answer.starts_with("40/door,{\"sid\""), "{answer}");
+    assert_eq!(client.hear().await, "42/door,[\"say\",1]");
+    assert_eq!(client.hear().await, "41/door,");
+    // The connection is still there, and the namespace free to be joined again.
+    client.say("40/shop,").await;
+    assert!(client.hear().await.starts_with("40/shop,"));
+    client.say("40/door-closed,").await;
+    assert!(client.hear().await.starts_with("40/door-closed,"));
+    assert_eq!(client.hear().await, "42/door-closed,[\"say\",1]");
+    assert_eq!(client.hear().await, "41/door-closed,");
+    assert_eq!(client.hear().await, "41/shop,");
+    assert_eq!(client.hear().await, "closed");
+    seen.wait_for("server namespace disconnect").await;
+}
+
+#[actix_web::test]
 async fn more_than_may_wait_is_streamed_by_pacing() {
     const COUNT: usize = 3_000;
     let config = Config {
