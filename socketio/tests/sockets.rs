@@ -422,3 +422,27 @@ async fn a_socket_is_recovered_once_and_by_its_own_user() {
     assert_eq!(io.of("/shop").to("room").emit(&say(1)).unwrap(), 1);
     assert_eq!(alice.hear().await, "42/shop,[\"say\",1]");
 }
+
+#[actix_web::test]
+async fn a_store_that_survives_brings_sockets_back_after_a_restart() {
+    let store = Arc::new(Store::default());
+    let kept = Arc::clone(&store);
+    let (first, seen, address) = serve(Config::default(), |builder| builder.recovery(kept));
+    let (mut client, _) = Client::join(&address, "40/shop,{\"user\":\"alice\"}").await;
+    let socket = seen.last();
+    let (sid, pid) = (socket.id().to_owned(), socket.pid().unwrap().to_owned());
+    let (all_heard, end) = futures_util::future::join(first.shutdown(PATIENCE), client.hear()).await;
+    assert!(all_heard);
+    assert_eq!(end, "closed");
+
+    let (second, seen, address) = serve(Config::default(), |builder| builder.recovery(store));
+    let claim = format!("40/shop,{{\"user\":\"alice\",\"pid\":\"{pid}\",\"offset\":\"o1\"}}");
+    let (mut client, answer) = Client::join(&address, &claim).await;
+    assert_eq!(answer, format!("40/shop,{{\"sid\":\"{sid}\",\"pid\":\"{pid}\"}}"));
+    assert!(seen.last().is_recovered());
+    assert_eq!(second.of("/shop").to("room").emit(&say(1)).unwrap(), 1);
+    assert_eq!(client.hear().await, "42/shop,[\"say\",1]");
+    let (_, answer) =
+        Client::join(&address, "40/shop,{\"user\":\"alice\",\"pid\":\"made up\",\"offset\":\"o1\"}").await;
+    assert!(!answer.contains(&sid), "{answer}");
+}
