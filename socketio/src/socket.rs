@@ -58,8 +58,12 @@ struct State {
 
 #[derive(Debug)]
 enum Stage {
-    /// CONNECT is not answered yet: what is emitted waits behind the answer.
-    Connecting(Vec<Encoded>),
+    /// CONNECT is not answered yet: what is emitted waits behind the answer, and so does an end, with
+    /// whether the connection ends too.
+    Connecting {
+        held: Vec<Encoded>,
+        leaving: Option<bool>,
+    },
     Connected,
     Over(DisconnectReason),
 }
@@ -71,7 +75,8 @@ impl Socket {
         members: Arc<Members>,
         store: Option<Arc<dyn RecoveryStore>>,
     ) -> Self {
-        let state = State { stage: Stage::Connecting(Vec::new()), next_ack: 0, acks: HashMap::new() };
+        let state =
+            State { stage: Stage::Connecting { held: Vec::new(), leaving: None }, next_ack: 0, acks: HashMap::new() };
         Self(Arc::new(Inner { id, pid, recovered, session, members, store, state: Mutex::new(state) }))
     }
 
@@ -129,8 +134,8 @@ impl Socket {
         let mut state = self.state();
         match &mut state.stage {
             Stage::Connected => self.0.session.send(packet.frames()),
-            Stage::Over(_) => Err(EmitError::Closed),
-            Stage::Connecting(held) => {
+            Stage::Over(_) | Stage::Connecting { leaving: Some(_), .. } => Err(EmitError::Closed),
+            Stage::Connecting { held, .. } => {
                 let bytes: usize = held.iter().map(Encoded::len).sum();
                 if bytes + packet.len() > self.0.session.config().max_outgoing_bytes {
                     return Err(EmitError::SlowReader);
@@ -227,8 +232,13 @@ impl Socket {
     }
 
     /// Takes the client out of the namespace, and with `close` out of all, with the connection. The
-    /// client is told, and does not reconnect by itself.
+    /// client is told, and does not reconnect by itself. While connecting, this follows the answer to
+    /// CONNECT, as in Node.
     pub fn disconnect(&self, close: bool) {
+        if let Stage::Connecting { leaving, .. } = &mut self.state().stage {
+            *leaving = Some(leaving.unwrap_or_default() || close);
+            return;
+        }
         let left = self.leave(DisconnectReason::ServerDisconnect, true);
         if left || close {
             self.0.session.poke(close);
@@ -242,7 +252,8 @@ impl Socket {
         match state.stage {
             Stage::Over(_) => return false,
             Stage::Connected if tell => _ = self.0.session.send(packet::disconnect(self.namespace()).frames()),
-            Stage::Connected | Stage::Connecting(_) => {}
+            Stage::Connecting { leaving: Some(true), .. } => self.0.session.poke(true),
+            Stage::Connected | Stage::Connecting { .. } => {}
         }
         state.stage = Stage::Over(reason);
         state.acks = HashMap::new();
@@ -254,7 +265,8 @@ impl Socket {
     pub fn disconnected(&self) -> Option<DisconnectReason> {
         match self.state().stage {
             Stage::Over(reason) => Some(reason),
-            Stage::Connecting(_) | Stage::Connected => None,
+            Stage::Connecting { leaving: Some(_), .. } => Some(DisconnectReason::ServerDisconnect),
+            Stage::Connecting { .. } | Stage::Connected => None,
         }
     }
 
@@ -262,15 +274,25 @@ impl Socket {
     /// if the socket is over.
     pub(crate) fn connected(&self, missed: &[Encoded]) -> bool {
         let mut state = self.state();
-        let Stage::Connecting(held) = &mut state.stage else {
+        let Stage::Connecting { held, leaving } = &mut state.stage else {
             return false;
         };
-        let held = std::mem::take(held);
+        let (held, leaving) = (std::mem::take(held), *leaving);
         let answer = packet::connect(self.namespace(), self.id(), self.pid());
-        let all = std::iter::once(&answer).chain(missed).chain(&held);
+        let farewell = leaving.map(|_| packet::disconnect(self.namespace()));
+        let all = std::iter::once(&answer).chain(missed).chain(&held).chain(&farewell);
         let frames: Vec<Frame> = all.flat_map(|packet| packet.frames().iter().cloned()).collect();
-        state.stage = Stage::Connected;
-        self.0.session.send(&frames).is_ok()
+        let sent = self.0.session.send_apart(&frames).is_ok();
+        let Some(close) = leaving else {
+            state.stage = Stage::Connected;
+            return sent;
+        };
+        state.stage = Stage::Over(DisconnectReason::ServerDisconnect);
+        state.acks = HashMap::new();
+        if close {
+            self.0.session.poke(true);
+        }
+        false
     }
 
     /// Joins a room of the namespace.

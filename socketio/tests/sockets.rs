@@ -201,6 +201,37 @@ async fn what_is_emitted_before_connect_is_answered_follows_the_answer() {
 }
 
 #[actix_web::test]
+async fn a_client_that_is_shown_the_door_at_once_hears_that_it_was_let_in() {
+    let (_, seen, address) = serve(Config::default(), |builder| {
+        builder.dynamic(
+            |name| name.starts_with("/door"),
+            |connecting: Connecting| async move {
+                let socket = connecting.socket();
+                socket.emit(&say(1)).unwrap();
+                socket.disconnect(socket.namespace() == "/door-closed");
+                assert!(socket.disconnected().is_some());
+                assert!(socket.emit(&say(2)).is_err());
+                Ok(Arc::new(Events::new()).accept(&connecting))
+            },
+        )
+    });
+    let (mut client, answer) = Client::join(&address, "40/door,").await;
+    assert!(answer.starts_with("40/door,{\"sid\""), "{answer}");
+    assert_eq!(client.hear().await, "42/door,[\"say\",1]");
+    assert_eq!(client.hear().await, "41/door,");
+    // The connection is still there, and the namespace free to be joined again.
+    client.say("40/shop,").await;
+    assert!(client.hear().await.starts_with("40/shop,"));
+    client.say("40/door-closed,").await;
+    assert!(client.hear().await.starts_with("40/door-closed,"));
+    assert_eq!(client.hear().await, "42/door-closed,[\"say\",1]");
+    assert_eq!(client.hear().await, "41/door-closed,");
+    assert_eq!(client.hear().await, "41/shop,");
+    assert_eq!(client.hear().await, "closed");
+    seen.wait_for("server namespace disconnect").await;
+}
+
+#[actix_web::test]
 async fn more_than_may_wait_is_streamed_by_pacing() {
     const COUNT: usize = 3_000;
     let config = Config {
@@ -390,4 +421,28 @@ async fn a_socket_is_recovered_once_and_by_its_own_user() {
     assert!(seen.last().is_recovered());
     assert_eq!(io.of("/shop").to("room").emit(&say(1)).unwrap(), 1);
     assert_eq!(alice.hear().await, "42/shop,[\"say\",1]");
+}
+
+#[actix_web::test]
+async fn a_store_that_survives_brings_sockets_back_after_a_restart() {
+    let store = Arc::new(Store::default());
+    let kept = Arc::clone(&store);
+    let (first, seen, address) = serve(Config::default(), |builder| builder.recovery(kept));
+    let (mut client, _) = Client::join(&address, "40/shop,{\"user\":\"alice\"}").await;
+    let socket = seen.last();
+    let (sid, pid) = (socket.id().to_owned(), socket.pid().unwrap().to_owned());
+    let (all_heard, end) = futures_util::future::join(first.shutdown(PATIENCE), client.hear()).await;
+    assert!(all_heard);
+    assert_eq!(end, "closed");
+
+    let (second, seen, address) = serve(Config::default(), |builder| builder.recovery(store));
+    let claim = format!("40/shop,{{\"user\":\"alice\",\"pid\":\"{pid}\",\"offset\":\"o1\"}}");
+    let (mut client, answer) = Client::join(&address, &claim).await;
+    assert_eq!(answer, format!("40/shop,{{\"sid\":\"{sid}\",\"pid\":\"{pid}\"}}"));
+    assert!(seen.last().is_recovered());
+    assert_eq!(second.of("/shop").to("room").emit(&say(1)).unwrap(), 1);
+    assert_eq!(client.hear().await, "42/shop,[\"say\",1]");
+    let (_, answer) =
+        Client::join(&address, "40/shop,{\"user\":\"alice\",\"pid\":\"made up\",\"offset\":\"o1\"}").await;
+    assert!(!answer.contains(&sid), "{answer}");
 }

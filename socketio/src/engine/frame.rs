@@ -142,6 +142,13 @@ impl FrameReader {
         if first & 0x70 != 0 || second & 0x80 == 0 {
             return Err(Violation::Protocol);
         }
+        match opcode {
+            0..=2 => {}
+            // Control frames (section 5.5) are short and whole: no length follows.
+            8..=10 if finished && u64::from(second & 0x7f) <= MAX_CONTROL_BYTES => return Ok(()),
+            // Others are reserved (section 5.2). The parser would say so only once the length is there.
+            _ => return Err(Violation::Protocol),
+        }
         let declared = match second & 0x7f {
             126 if header.remaining() < 2 => return Ok(()),
             126 => u64::from(header.get_u16()),
@@ -149,10 +156,6 @@ impl FrameReader {
             127 => header.get_u64(),
             short => u64::from(short),
         };
-        if opcode >= 8 {
-            // Control frames (section 5.5) are short and whole.
-            return if finished && declared <= MAX_CONTROL_BYTES { Ok(()) } else { Err(Violation::Protocol) };
-        }
         if declared > self.max_bytes as u64 {
             return Err(Violation::TooBig);
         }
@@ -207,11 +210,17 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> Result<Vec<Received>, Violation> {
+        read_cut(bytes, bytes.len().max(1))
+    }
+
+    fn read_cut(bytes: &[u8], cut: usize) -> Result<Vec<Received>, Violation> {
         let mut reader = FrameReader::new(1000, 4);
-        reader.feed(bytes);
         let mut received = Vec::new();
-        while let Some(one) = reader.read()? {
-            received.push(one);
+        for chunk in bytes.chunks(cut) {
+            reader.feed(chunk);
+            while let Some(one) = reader.read()? {
+                received.push(one);
+            }
         }
         Ok(received)
     }
@@ -250,7 +259,13 @@ mod tests {
             (frame(0x82, &[0; 1001]), 1009),
             (huge, 1009),
             (fragments, 1009),
+            // Several at once: the reserved opcode counts, however much of the length has arrived.
+            (vec![0x84, 0xfe, 0x59, 0x01, 0, 0], 1002),
+            (vec![0x09, 0xfe, 0x59, 0x01, 0, 0], 1002),
         ] {
+            for cut in 1..=bytes.len().min(5) {
+                assert_eq!(read_cut(&bytes, cut).unwrap_err().close_code(), code, "{bytes:?} by {cut}");
+            }
             assert_eq!(read(&bytes).unwrap_err().close_code(), code, "{bytes:?}");
         }
     }
@@ -275,8 +290,11 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = read(&bytes);
+        fn any_bytes_are_read_or_refused_however_they_are_cut(
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+            cut in 1_usize..9,
+        ) {
+            prop_assert_eq!(read_cut(&bytes, cut), read(&bytes));
         }
     }
 }

@@ -71,6 +71,10 @@ struct PollSlot {
 #[derive(Debug)]
 pub(crate) struct Outbox {
     queue: VecDeque<Frame>,
+    /// Tickets of queued frames after which a WebSocket pauses.
+    pauses: VecDeque<u64>,
+    /// Whether a WebSocket pauses now.
+    paused: bool,
     bytes: usize,
     max_bytes: usize,
     max_frames: usize,
@@ -99,6 +103,8 @@ impl Outbox {
     pub(crate) fn new(max_bytes: usize, max_frames: usize) -> Self {
         Self {
             queue: VecDeque::new(),
+            pauses: VecDeque::new(),
+            paused: false,
             bytes: 0,
             max_bytes,
             max_frames,
@@ -137,6 +143,14 @@ impl Outbox {
         self.queue.extend(frames.iter().cloned());
         self.wake_transport();
         Ok(self.pushed)
+    }
+
+    /// Like [`Outbox::push`], but after the first of these frames a WebSocket pauses.
+    pub(crate) fn push_apart(&mut self, frames: &[Frame]) -> Result<u64, EmitError> {
+        let before = self.pushed;
+        let pushed = self.push(frames)?;
+        self.pauses.push_back(before + 1);
+        Ok(pushed)
     }
 
     fn wake_transport(&mut self) {
@@ -219,6 +233,7 @@ impl Outbox {
             Some(frame) => {
                 self.bytes -= frame.len();
                 self.handed += 1;
+                self.paused = self.pauses.pop_front_if(|after| *after <= self.handed).is_some();
                 self.waiting_since = Some(Instant::now());
             }
             None => {
@@ -246,6 +261,7 @@ impl Outbox {
         self.phase = if drain { Phase::Closing } else { Phase::Closed };
         if !drain {
             self.queue = VecDeque::new();
+            self.pauses = VecDeque::new();
             self.bytes = 0;
             self.waiting_since = None;
         }
@@ -400,6 +416,16 @@ impl Outbox {
         self.link(id).is_none_or(|link| link.end.is_some())
     }
 
+    /// Whether this WebSocket has to pause before it takes more.
+    pub(crate) fn link_pauses(&self) -> bool {
+        self.upgraded && self.paused
+    }
+
+    /// Ends the pause.
+    pub(crate) fn resume_link(&mut self) {
+        self.paused = false;
+    }
+
     /// Forgets this WebSocket. Answers whether it was the transport.
     pub(crate) fn remove_link(&mut self, id: u64) -> bool {
         let Some(link) = self.link(id) else {
@@ -429,7 +455,7 @@ impl Outbox {
         }
         let active = link.active;
         let mut buffer = std::mem::take(&mut link.control);
-        while active && buffer.len() < WRITE_CHUNK {
+        while active && !self.paused && buffer.len() < WRITE_CHUNK {
             match self.take() {
                 Some(Frame::Text(bytes)) => Parser::write_message(&mut buffer, bytes, OpCode::Text, true, false),
                 Some(Frame::Binary(bytes)) => Parser::write_message(&mut buffer, bytes, OpCode::Binary, true, false),

@@ -146,22 +146,27 @@ impl Encoding {
     }
 }
 
-/// The first encoding of ours that the client takes.
+/// The encoding of ours that the client likes best; of equals the one that it names first.
+///
+/// Source: RFC 9110, section 12.5.3.
 fn accepted_encoding(headers: &HeaderMap) -> Option<Encoding> {
     let accepted = headers.get(header::ACCEPT_ENCODING)?.to_str().ok()?;
-    let takes = |encoding: &str| {
-        accepted.split(',').any(|one| {
-            let (name, weight) = one.split_once(';').unwrap_or((one, ""));
-            let weight = weight.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse::<f32>);
-            name.trim().eq_ignore_ascii_case(encoding) && weight.is_ok_and(|weight| weight > 0.0)
-        })
+    let liking = |encoding: Encoding| {
+        let named = |wanted: &str| {
+            accepted.split(',').enumerate().find_map(|(place, one)| {
+                let (name, weight) = one.split_once(';').unwrap_or((one, "q=1"));
+                let weight = weight.trim().strip_prefix("q=").and_then(|weight| weight.parse::<f32>().ok());
+                name.trim().eq_ignore_ascii_case(wanted).then(|| (weight.unwrap_or_default(), place))
+            })
+        };
+        named(encoding.name()).or_else(|| named("*")).filter(|(weight, _)| *weight > 0.0)
     };
-    if takes("gzip") || takes("*") {
-        Some(Encoding::Gzip)
-    } else if takes("deflate") {
-        Some(Encoding::Deflate)
-    } else {
-        None
+    match (liking(Encoding::Gzip), liking(Encoding::Deflate)) {
+        (Some((gzip, first)), Some((deflate, second))) => {
+            Some(if deflate > gzip || (deflate == gzip && second < first) { Encoding::Deflate } else { Encoding::Gzip })
+        }
+        (Some(_), None) => Some(Encoding::Gzip),
+        (None, deflate) => deflate.map(|_| Encoding::Deflate),
     }
 }
 
@@ -280,4 +285,30 @@ async fn read_body(mut payload: web::Payload, declared: Option<usize>, max: usiz
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_gets_the_encoding_that_it_asks_for() {
+        for (accepted, expected) in [
+            ("gzip, deflate, br", Some("gzip")),
+            ("deflate, gzip", Some("deflate")),
+            ("gzip;q=0.5, deflate;q=0.8", Some("deflate")),
+            ("GZIP; q=0.1", Some("gzip")),
+            ("gzip;q=0, *", Some("deflate")),
+            ("*", Some("gzip")),
+            ("*;q=0", None),
+            ("gzip;q=none", None),
+            ("br", None),
+            ("", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(accepted));
+            assert_eq!(accepted_encoding(&headers).map(Encoding::name), expected, "{accepted}");
+        }
+        assert!(accepted_encoding(&HeaderMap::new()).is_none());
+    }
 }

@@ -102,6 +102,17 @@ impl Session {
     /// The session is over, or this would be more than [`Config::max_outgoing_bytes`], which ends it.
     pub fn send(&self, frames: &[Frame]) -> Result<u64, EmitError> {
         let sent = self.outbox().push(frames);
+        self.sent(sent)
+    }
+
+    /// Like [`Session::send`], but on a WebSocket the first frame is read by itself: a client that
+    /// starts to listen for events only once it is connected misses none.
+    pub(crate) fn send_apart(&self, frames: &[Frame]) -> Result<u64, EmitError> {
+        let sent = self.outbox().push_apart(frames);
+        self.sent(sent)
+    }
+
+    fn sent(&self, sent: Result<u64, EmitError>) -> Result<u64, EmitError> {
         if sent == Err(EmitError::SlowReader) {
             self.close(CloseReason::SlowReader);
         }

@@ -28,6 +28,9 @@ const CLOSE_LINGER: Duration = Duration::from_secs(2);
 /// How long what still comes after the end is read and dropped, so that the Close frame is not lost
 /// with a reset.
 const DISCARD: Duration = Duration::from_secs(5);
+/// How long a WebSocket pauses after the answer to CONNECT. Node's server sends what follows in a later
+/// turn of its loop, and clients have come to rely on it: without a pause both arrive in one segment.
+const PAUSE: Duration = Duration::from_millis(4);
 /// A Close frame without a code.
 const CLOSE_FRAME: [u8; 2] = [0x88, 0];
 
@@ -75,7 +78,7 @@ fn attach(
         return answer.body(Bytes::from_static(&CLOSE_FRAME)).map_into_boxed_body().into();
     };
     session.registry().link_opened();
-    let body = LinkBody { session: Arc::clone(session), id, linger: None };
+    let body = LinkBody { session: Arc::clone(session), id, linger: None, pause: None };
     let config = session.config();
     let reader = Reader {
         session: Arc::clone(session),
@@ -99,6 +102,24 @@ struct LinkBody {
     id: u64,
     /// Runs once a Close frame was sent.
     linger: Option<Pin<Box<Sleep>>>,
+    /// Runs while nothing more is to be taken.
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl LinkBody {
+    /// Ends a pause that is over. Answers whether there is none.
+    fn pause_is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.session.outbox().link_pauses() {
+            return true;
+        }
+        let pause = self.pause.get_or_insert_with(|| Box::pin(sleep(PAUSE)));
+        if pause.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        self.pause = None;
+        self.session.outbox().resume_link();
+        true
+    }
 }
 
 impl MessageBody for LinkBody {
@@ -110,6 +131,7 @@ impl MessageBody for LinkBody {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let this = &mut *self;
+        this.pause_is_over(cx);
         let (polled, closing) = {
             let mut outbox = this.session.outbox();
             let polled = outbox.poll_link(this.id, cx);

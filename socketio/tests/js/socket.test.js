@@ -2,6 +2,7 @@
 
 import { after, before, describe, it } from "node:test";
 import assert from "node:assert/strict";
+import { connect } from "node:net";
 import { raw, sleep, start } from "./server.js";
 
 let server;
@@ -41,6 +42,24 @@ describe("connect", () => {
       socket.close();
     });
   }
+
+  it("answers by itself, so that whoever listens from then on hears the first event", async () => {
+    const socket = connect(server.port, "127.0.0.1");
+    const chunks = [];
+    socket.on("data", (chunk) => chunks.push(chunk.toString("latin1")));
+    socket.write(
+      "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    );
+    await sleep(50);
+    // 40, masked with zeros.
+    socket.write(Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0x34, 0x30]));
+    await sleep(100);
+    const answer = chunks.findIndex((chunk) => chunk.includes('40{"sid"'));
+    assert.ok(answer >= 0 && !chunks[answer].includes("42["), chunks.join("|"));
+    assert.ok(chunks[answer + 1].includes('42["auth",{}]'), chunks.join("|"));
+    socket.destroy();
+  });
 
   it("refuses an unknown namespace and stays", async () => {
     const socket = await open();
