@@ -64,7 +64,11 @@ const ROOMS: &[Room] = &[
     Room { path: "config", ours: &["telemetry"], never: &["actix", "actix_web", "entity", "sea_orm"] },
     Room { path: "telemetry", ours: &[], never: EDGE },
     Room { path: "doctor", ours: &["config"], never: &["actix_web", "entity"] },
-    Room { path: "cli", ours: &["app", "auth", "config", "doctor", "protocol", "telemetry"], never: &["entity", "sea_orm"] },
+    Room {
+        path: "cli",
+        ours: &["app", "auth", "config", "doctor", "protocol", "telemetry"],
+        never: &["entity", "sea_orm"],
+    },
     Room { path: "app", ours: &["*"], never: &[] },
     Room { path: "lib", ours: &["*"], never: &[] },
     Room { path: "main", ours: &[], never: EDGE },
