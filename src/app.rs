@@ -153,6 +153,10 @@ impl Application {
 /// # Errors
 /// What stands in the way of starting, or made it fail.
 pub async fn serve(settings: Settings) -> Result<(), AppError> {
+    // Every socket is a file; the soft limit of many systems is 1,024. What is allowed is taken.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        warn!(%error, "the limit of open files stays as it is");
+    }
     let banner = banner::Banner::of(&settings);
     let application = Application::build(settings).await?;
     banner.print(application.address());
