@@ -16,7 +16,7 @@ NODE_TESTS = $$(find $(wildcard tests socketio/tests) -name node_modules -prune 
 # How long one of these files may take.
 NODE_TEST_TIMEOUT_MS := 300000
 
-.PHONY: help run test setup lint rust-tests node-tests build release deny container
+.PHONY: help run test setup lint rust-tests node-tests test-build build release deny container
 
 help: ## Lists these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -37,12 +37,16 @@ lint: ## rustfmt, clippy and rustdoc, warnings denied
 rust-tests: ## The Rust tests of all crates, on SQLite and PostgreSQL
 	cargo test --workspace --locked
 
-node-tests: build ## The JavaScript tests: types, then against the built binary and in a browser
+node-tests: test-build ## The JavaScript tests: types, then against the built binary and in a browser
 	npm run --silent --prefix tests check
 	@files="$(NODE_TESTS)"; \
 	if [[ -z "$$files" ]]; then echo 'No *.test.mjs was found.' >&2; exit 1; fi; \
 	export HAGGLE_BIN='$(BINARY)' CHROMIUM="$$(command -v chromium chromium-browser google-chrome | head -n 1)"; \
 	node --test --test-timeout=$(NODE_TEST_TIMEOUT_MS) $$files
+
+# The binary as the tests were built with it: the same features, so that no dependency is built twice.
+test-build:
+	cargo test --workspace --locked --no-run
 
 build: ## The binary for development
 	cargo build --locked
