@@ -37,8 +37,7 @@ lint: ## rustfmt, clippy and rustdoc, warnings denied
 rust-tests: ## The Rust tests of all crates, on SQLite and PostgreSQL
 	cargo test --workspace --locked
 
-node-tests: test-build ## The JavaScript tests: types, then against the built binary and in a browser
-	npm run --silent --prefix tests check
+node-tests: test-build ## The JavaScript tests: types, against the built binary, in a browser
 	@files="$(NODE_TESTS)"; \
 	if [[ -z "$$files" ]]; then echo 'No *.test.mjs was found.' >&2; exit 1; fi; \
 	export HAGGLE_BIN='$(BINARY)' CHROMIUM="$$(command -v chromium chromium-browser google-chrome | head -n 1)"; \
