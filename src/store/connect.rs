@@ -8,10 +8,13 @@ use std::time::Duration;
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{Connection, PgConnection};
-use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend, DbErr};
 
-use super::failure::{opening, opening_driver};
+use super::failure::{Trouble, opening, opening_driver, trouble};
 use super::{Options, StoreError};
+
+/// How long to wait before a new SQLite file that is locked is tried again.
+const LOCKED_STEP: Duration = Duration::from_millis(25);
 
 /// Which database the URL means.
 pub(super) fn backend(url: &str) -> Result<DbBackend, StoreError> {
@@ -36,7 +39,7 @@ pub(super) fn backend(url: &str) -> Result<DbBackend, StoreError> {
 
 /// The pool for reads and provisioning; fails where the database is not there.
 pub(super) async fn pool(url: &str, backend: DbBackend, options: Options) -> Result<DatabaseConnection, StoreError> {
-    let connecting = Database::connect(settings(url, backend, options, options.connections));
+    let connecting = open(settings(url, backend, options, options.connections), backend);
     match tokio::time::timeout(options.timeout, connecting).await {
         Ok(connected) => connected.map_err(|error| opening(&error)),
         Err(_) => Err(StoreError::Unreachable("no answer in time".to_owned())),
@@ -55,7 +58,20 @@ pub(super) fn lazy(url: &str, options: Options) -> Result<DatabaseConnection, St
 /// SQLite's one connection for a writer.
 pub(super) async fn sqlite_writer(url: &str, options: Options) -> Result<DatabaseConnection, StoreError> {
     let settings = settings(url, DbBackend::Sqlite, options, 1);
-    Database::connect(settings).await.map_err(|error| opening(&error))
+    open(settings, DbBackend::Sqlite).await.map_err(|error| opening(&error))
+}
+
+/// Opens connections. Where several processes open a new SQLite file at once, all but one find it locked while that one makes it
+/// a WAL file, for which SQLite does not wait: they try again, until whoever waits for them gives up.
+async fn open(settings: ConnectOptions, backend: DbBackend) -> Result<DatabaseConnection, DbErr> {
+    loop {
+        match Database::connect(settings.clone()).await {
+            Err(error) if backend == DbBackend::Sqlite && trouble(&error) == Trouble::Busy => {
+                tokio::time::sleep(LOCKED_STEP).await;
+            }
+            done => return done,
+        }
+    }
 }
 
 /// PostgreSQL's one connection for a writer, outside any pool: a pool tests a connection by a round trip after each
