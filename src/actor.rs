@@ -5,8 +5,10 @@
 
 pub mod directory;
 pub mod outbox;
+pub mod outlet;
 pub mod persistence;
 pub mod presence;
+pub mod receipts;
 pub mod room;
 pub mod session;
 
@@ -49,6 +51,8 @@ pub struct Listener {
     pub control: Recipient<Control>,
     /// Set by whoever found its mailbox full: it has missed something and must close, so that the client comes back to its cursor.
     pub overrun: AtomicBool,
+    /// The client says that its user is not there, though the socket is open.
+    pub away: AtomicBool,
 }
 
 /// Events of one conversation, in order, for one session.
@@ -73,6 +77,8 @@ pub enum Control {
     Renamed(Person),
     /// Close, for this reason.
     Close(ChatError),
+    /// Note what was flushed by now: another session of the user's is about to tell what none of them has received.
+    Collect,
     /// The server goes down: finish what is under way, say so and close; come back after so many milliseconds.
     Drain {
         /// What to ask the client to wait.

@@ -16,6 +16,7 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use metrics_exporter_prometheus::PrometheusHandle;
+use ::socketio::SocketIo;
 use secrecy::ExposeSecret;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
@@ -27,16 +28,18 @@ use crate::actor::Control;
 use crate::actor::directory::Directory;
 use crate::actor::persistence::{Reader, Settle, Writer};
 use crate::actor::presence::Presence;
+use crate::actor::receipts::{Receipts, Recorder};
 use crate::actor::room::{Room, Services};
 use crate::actor::session::Patience;
 use crate::auth::Tokens;
 use crate::chat::{Chat, House, Limits, Rate};
-use crate::config::{Mode, Settings};
+use crate::config::{Mode, RootVocabulary, Settings};
 use crate::store::{Direction, Options, Store, StoreError};
 use crate::transport::gate::Gate;
 use crate::transport::origin::Origins;
 use crate::transport::rest::{self, native, operations, provisioning};
-use crate::transport::{Shared, pages, websocket};
+use crate::transport::{Shared, pages, socketio, websocket};
+use crate::vocabulary::Vocabulary;
 
 /// How often limits that nobody is near are forgotten.
 const TIDY_UP_EVERY: Duration = Duration::from_secs(60);
@@ -75,6 +78,7 @@ pub struct Application {
     server: Server,
     address: SocketAddr,
     shared: web::Data<Shared>,
+    sockets: SocketIo,
     store: Store,
     arbiters: Vec<Arbiter>,
     /// Who may have something left to write when everyone has gone.
@@ -100,8 +104,9 @@ impl Application {
         let (shared, arbiters, settling) = assemble(&settings, &store).await?;
         let shared = web::Data::new(shared);
         let address = listener.local_addr()?;
-        let server = serve_on(listener, &settings, shared.clone(), metrics)?;
-        Ok(Self { server, address, shared, store, arbiters, settling, shutdown_timeout: limits.shutdown_timeout })
+        let sockets = socketio::server(&shared, root(settings.root_vocabulary));
+        let server = serve_on(listener, &settings, shared.clone(), metrics, sockets.clone())?;
+        Ok(Self { server, address, shared, sockets, store, arbiters, settling, shutdown_timeout: limits.shutdown_timeout })
     }
 
     /// Where it listens.
@@ -116,7 +121,7 @@ impl Application {
     /// # Errors
     /// When the server fails by itself.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> Result<(), AppError> {
-        let Self { server, shared, store, arbiters, settling, shutdown_timeout, .. } = self;
+        let Self { server, shared, sockets, store, arbiters, settling, shutdown_timeout, .. } = self;
         let handle = server.handle();
         let chat = shared.chat.clone();
         let tidying = actix_web::rt::spawn(async move {
@@ -132,7 +137,7 @@ impl Application {
             ended = running => return Ok(ended.map_err(std::io::Error::other)??),
         }
         tidying.abort();
-        go_down(&shared, &handle, shutdown_timeout).await;
+        go_down(&shared, &sockets, &handle, shutdown_timeout).await;
         for settling in settling {
             let (settled, done) = oneshot::channel();
             // Not try_send: one message, at the end.
@@ -176,6 +181,17 @@ pub async fn migrate(settings: Settings, what: crate::cli::Migrate) -> Result<()
     Ok(())
 }
 
+/// What is spoken in `/`.
+const fn root(setting: RootVocabulary) -> Vocabulary {
+    match setting {
+        RootVocabulary::Item => Vocabulary::Item,
+        RootVocabulary::Book => Vocabulary::Book,
+        RootVocabulary::Order => Vocabulary::Order,
+        RootVocabulary::Group => Vocabulary::Group,
+        RootVocabulary::Shop => Vocabulary::Shop,
+    }
+}
+
 /// Starts the actors and puts the parts together.
 async fn assemble(
     settings: &Settings,
@@ -212,8 +228,14 @@ async fn assemble(
     };
     let tokens =
         Arc::new(Tokens::new(&settings.jwt_secret, settings.jwt_issuer.clone(), settings.jwt_audience.clone()));
-    let settling = vec![writer.recipient(), presence.clone().recipient()];
-    let shared = share(settings, store, directory, presence, tokens);
+    let receipts = Arc::new(Receipts::default());
+    let recorder = {
+        let (receipts, directory) = (Arc::clone(&receipts), Arc::clone(&directory));
+        Recorder::start_in_arbiter(&database.handle(), move |_| Recorder::new(receipts, directory))
+    };
+    // In this order: the first gives the second something to write.
+    let settling = vec![recorder.recipient(), writer.recipient(), presence.clone().recipient()];
+    let shared = share(settings, store, directory, presence, receipts, tokens);
     let arbiters = rooms.into_iter().chain([database]).collect();
     Ok((shared, arbiters, settling))
 }
@@ -223,6 +245,7 @@ fn share(
     store: &Store,
     directory: Arc<Directory>,
     presence: actix::Addr<Presence>,
+    receipts: Arc<Receipts>,
     tokens: Arc<Tokens>,
 ) -> Shared {
     let limits = settings.limits;
@@ -240,8 +263,10 @@ fn share(
         directory,
         presence,
         limits: by_user,
+        receipts,
         verify: Box::new(move |token| verify.verify(token)),
         keys: dashmap::DashMap::new(),
+        pairs: dashmap::DashMap::new(),
     });
     let count = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
     let by_address = if settings.rate_limits { count(limits.connections_per_address) } else { usize::MAX };
@@ -279,6 +304,7 @@ fn serve_on(
     settings: &Settings,
     shared: web::Data<Shared>,
     metrics: PrometheusHandle,
+    sockets: SocketIo,
 ) -> Result<Server, AppError> {
     let development = settings.mode == Mode::Development;
     let slow_reader = settings.slow_reader;
@@ -306,6 +332,7 @@ fn serve_on(
             .configure(|config| operations::configure(config, development))
             .split_for_parts();
         app.configure(rest::configure_extractors)
+            .configure(sockets.configure(socketio::PATH))
             .route("/ws", web::get().to(websocket::connect))
             .configure(pages::configure)
             // The page of our own has the headers that keep it safe.
@@ -325,6 +352,8 @@ fn serve_on(
     .backlog(BACKLOG)
     .max_connections(most)
     .client_request_timeout(REQUEST_WITHIN)
+    // A poll that its client gives up is noticed at once.
+    .h1_allow_half_closed(false)
     .disable_signals()
     .shutdown_timeout(1)
     .listen(listener)?;
@@ -365,7 +394,7 @@ async fn signalled() {
 }
 
 /// Closes the gate, lets what is under way finish, and sends everyone off.
-async fn go_down(shared: &Shared, handle: &ServerHandle, within: Duration) {
+async fn go_down(shared: &Shared, sockets: &SocketIo, handle: &ServerHandle, within: Duration) {
     let began = Instant::now();
     let left = || within.saturating_sub(began.elapsed());
     info!(sockets = shared.gate.open(), "going down");
@@ -375,6 +404,8 @@ async fn go_down(shared: &Shared, handle: &ServerHandle, within: Duration) {
         session.send(Control::Drain { retry_after_ms })
     });
     drop(tokio::time::timeout(left(), futures_util::future::join_all(orders)).await);
+    // Whoever was in no namespace goes too.
+    sockets.shutdown(left().min(FAREWELL_WITHIN)).await;
     // The last frames are on their way; a peer that does not take them is not waited for longer.
     let (sent_off, farewell) = (Instant::now(), left().min(FAREWELL_WITHIN));
     while shared.gate.open() > 0 && sent_off.elapsed() < farewell {

@@ -20,14 +20,15 @@ pub use self::limits::{Limit, Limits, Rate};
 pub use self::provision::Provisioned;
 use crate::actor::directory::Directory;
 use crate::actor::presence::Presence;
+use crate::actor::receipts::Receipts;
 use crate::actor::room::Room;
-use crate::actor::session::{Begun, Door};
+use crate::actor::session::{Begun, Door, Standing};
 use crate::actor::{Ask, By, Outcome};
 use crate::error::ChatError;
-use crate::protocol::command::{Claims, Open, Page};
-use crate::protocol::reply::{self, Reply};
-use crate::protocol::{Caller, Command, Conversation, ConversationId, ConversationRef, Message, Person, Seq, UserId};
-use crate::store::Store;
+use crate::protocol::command::{Claims, History, Join, Open, Page, UnreadCounts};
+use crate::protocol::reply::{self, Messages, Reply};
+use crate::protocol::{Between, Caller, Command, Conversation, ConversationId, ConversationRef, Person, Seq, UserId};
+use crate::store::{Place, Store};
 
 /// How long a room's answer is awaited. The store's own bounds are shorter; nothing hangs past 10 s.
 const ANSWER_WITHIN: Duration = Duration::from_secs(9);
@@ -53,10 +54,14 @@ pub struct House {
     pub presence: Addr<Presence>,
     /// How much a user may ask for.
     pub limits: Limits,
+    /// How far users have received, where their vocabulary has no acknowledgement.
+    pub receipts: Arc<Receipts>,
     /// Checks tokens.
     pub verify: Verify,
     /// Conversations by key, as far as they were asked for.
     pub keys: DashMap<Arc<str>, ConversationId>,
+    /// Conversations by what they are about, as callers asked for them.
+    pub pairs: DashMap<(UserId, Arc<Between>), ConversationId>,
 }
 
 impl Chat {
@@ -118,12 +123,12 @@ impl Chat {
         C: Send + 'static,
         Room: actix::Handler<Ask<C>>,
     {
-        if let Some(id) = self.number(conversation) {
+        if let Some(id) = self.number(&by.caller.person.id, conversation) {
             return Begun::UnderWay(self.ask(id, by));
         }
         let (chat, conversation) = (self.clone(), conversation.clone());
         let finding = async move {
-            match chat.find(&conversation).await {
+            match chat.find(&by.caller.person.id, &conversation).await {
                 Ok(id) => chat.ask(id, by),
                 Err(error) => refuse(error),
             }
@@ -132,14 +137,27 @@ impl Chat {
     }
 
     /// The conversation's number, where it needs no looking up.
-    fn number(&self, conversation: &ConversationRef) -> Option<ConversationId> {
+    fn number(&self, caller: &UserId, conversation: &ConversationRef) -> Option<ConversationId> {
         match conversation {
             ConversationRef::Id(id) => Some(*id),
             ConversationRef::Key(key) => self.0.keys.get(key).map(|id| *id),
+            ConversationRef::Between(between) => self.0.pairs.get(&(caller.clone(), Arc::clone(between))).map(|id| *id),
         }
     }
 
-    async fn find(&self, conversation: &ConversationRef) -> Result<ConversationId, ChatError> {
+    async fn find(&self, caller: &UserId, conversation: &ConversationRef) -> Result<ConversationId, ChatError> {
+        if let ConversationRef::Between(between) = conversation {
+            let opened = self.0.store.between(caller, between).await?;
+            if opened.changed {
+                // Somebody who guessed its number may have woken a room that found nothing, or it had no key.
+                self.reseat(opened.id, None).await?;
+            }
+            if self.0.pairs.len() >= KEYS_MAX {
+                self.0.pairs.clear();
+            }
+            self.0.pairs.insert((caller.clone(), Arc::clone(between)), opened.id);
+            return Ok(opened.id);
+        }
         let id = self.0.store.resolve(conversation).await?.ok_or(ChatError::NotFound("conversation"))?;
         if let ConversationRef::Key(key) = conversation {
             if self.0.keys.len() >= KEYS_MAX {
@@ -175,17 +193,16 @@ impl Chat {
         let store = &self.0.store;
         match command {
             Command::History(history) => {
-                let page = store.history(&caller, &history.conversation, history.page, history.limit).await?;
-                Ok(Reply::History(page))
+                Ok(Reply::History(store.history(&caller, &history).await?))
             }
             Command::Conversations(list) => {
-                let (mut conversations, next) = store.conversations(&caller, list.limit, list.cursor).await?;
+                let (mut conversations, next) = store.conversations(&caller, &list).await?;
                 conversations.iter_mut().for_each(|conversation| self.look_around(conversation));
                 Ok(Reply::Conversations { conversations, next })
             }
             Command::Conversation(conversation) => self.conversation(&caller, &conversation, false).await,
             Command::Open(open) => self.open(&caller, &open).await,
-            Command::Unread => Ok(Reply::Unread(store.unread(&caller).await?)),
+            Command::Unread(UnreadCounts { topics }) => self.unread_counts(&caller, topics).await,
             Command::Presence(user) => self.presence_of(&caller, user).await,
             Command::Join(_)
             | Command::Leave(_)
@@ -193,6 +210,46 @@ impl Chat {
             | Command::Typing(_)
             | Command::Received(_)
             | Command::Read(_) => Err(ChatError::Internal),
+            // Only a socket can be seen or not; its session does that itself.
+            Command::Appear(_) => Err(ChatError::Internal),
+        }
+    }
+
+    async fn unread_counts(&self, caller: &UserId, topics: bool) -> Outcome {
+        let mut unread = self.0.store.unread(caller).await?;
+        if topics {
+            let ids: Vec<_> = unread.conversations.iter().map(|one| one.conversation).collect();
+            let known = self.0.store.topics(&ids).await?;
+            // Whatever was deleted in between is unread no longer.
+            unread.conversations.retain(|one| known.contains_key(&one.conversation));
+            unread.topics = unread.conversations.iter().filter_map(|one| known.get(&one.conversation).cloned()).collect();
+        }
+        Ok(Reply::Unread(unread))
+    }
+
+    /// Adds the newest messages to the answer of a join.
+    async fn with_recent(self, caller: UserId, recent: u32, joined: BoxFuture<'static, Outcome>) -> Outcome {
+        let outcome = joined.await?;
+        let Reply::Joined(mut joined) = outcome else { return Ok(outcome) };
+        let conversation = ConversationRef::Id(joined.topic.id);
+        let history = History { conversation, page: Page::Newest, limit: recent, readers: true };
+        joined.recent = Some(self.0.store.history(&caller, &history).await?);
+        Ok(Reply::Joined(joined))
+    }
+
+    /// A join, answered with the newest messages too where they are asked for.
+    fn join(&self, By { caller, session, command: join }: By<Join>) -> Begun {
+        let (recent, user) = (join.recent, caller.person.id.clone());
+        let begun = self.to_room(&join.conversation.clone(), By { caller, session, command: join });
+        if recent == 0 {
+            return begun;
+        }
+        let chat = self.clone();
+        match begun {
+            Begun::UnderWay(outcome) => Begun::UnderWay(chat.with_recent(user, recent, outcome).boxed()),
+            Begun::Finding(finding) => {
+                Begun::Finding(finding.map(move |outcome| chat.with_recent(user, recent, outcome).boxed()).boxed())
+            }
         }
     }
 
@@ -248,16 +305,30 @@ impl Door for Chat {
         async move { chat.0.store.unread(&user).await }.boxed()
     }
 
+    fn places(&self, user: UserId) -> BoxFuture<'static, Result<Vec<Standing>, ChatError>> {
+        let chat = self.clone();
+        let standing = |place: Place| Standing {
+            conversation: place.conversation,
+            last_seq: place.last_seq,
+            received: place.received,
+        };
+        async move { Ok(chat.0.store.places(&user).await?.into_iter().map(standing).collect()) }.boxed()
+    }
+
     fn replay(
         &self,
         caller: UserId,
         conversation: ConversationId,
         after: Seq,
-    ) -> BoxFuture<'static, Result<Vec<Message>, ChatError>> {
+    ) -> BoxFuture<'static, Result<Messages, ChatError>> {
         let chat = self.clone();
         let conversation = ConversationRef::Id(conversation);
-        let page = async move { chat.0.store.history(&caller, &conversation, Page::After(after), REPLAY_PAGE).await };
-        page.map(|page| page.map(|page| page.messages)).boxed()
+        let history = History { conversation, page: Page::After(after), limit: REPLAY_PAGE, readers: false };
+        async move { chat.0.store.history(&caller, &history).await }.boxed()
+    }
+
+    fn receipts(&self) -> &Receipts {
+        &self.0.receipts
     }
 
     fn admit(&self, user: &UserId) -> Result<(), ChatError> {
@@ -270,7 +341,7 @@ impl Door for Chat {
             return Begun::UnderWay(refuse(error));
         }
         match command {
-            Command::Join(join) => self.to_room(&join.conversation.clone(), By { caller, session, command: join }),
+            Command::Join(join) => self.join(By { caller, session, command: join }),
             Command::Leave(leave) => self.to_room(&leave.0.clone(), By { caller, session, command: leave }),
             Command::Send(send) => self.to_room(&send.conversation.clone(), By { caller, session, command: send }),
             Command::Typing(typing) => {
@@ -284,7 +355,8 @@ impl Door for Chat {
             | Command::Conversations(_)
             | Command::Conversation(_)
             | Command::Open(_)
-            | Command::Unread
+            | Command::Unread(_)
+            | Command::Appear(_)
             | Command::Presence(_) => Begun::UnderWay(self.clone().read(caller.person.id, command).boxed()),
         }
     }

@@ -11,6 +11,6 @@ pub mod reply;
 
 pub use command::{Caller, Command};
 pub use event::Event;
-pub use ids::{ClientId, ConversationId, ConversationRef, MessageId, Seq, SessionId, UserId};
-pub use model::{Body, Conversation, Message, Participant, Person, Timestamp};
+pub use ids::{Between, ClientId, ConversationId, ConversationRef, MessageId, Seq, SessionId, UserId, Who};
+pub use model::{Body, Conversation, Message, Participant, Person, Timestamp, Topic};
 pub use reply::Reply;

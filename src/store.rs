@@ -18,6 +18,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::error::ChatError;
 
+mod between;
 mod connect;
 mod conversations;
 mod failure;
@@ -27,14 +28,17 @@ mod provision;
 mod rooms;
 mod rows;
 mod sql;
+mod topics;
 mod users;
 mod writer;
 
+pub use between::Opened;
 pub use conversations::LISTED_PARTICIPANTS_MAX;
 pub use failure::StoreError;
 pub use migrate::Direction;
 pub use provision::{DIRECT, GROUP};
 pub use rooms::{RoomRow, Seat};
+pub use topics::{PLACES_MAX, Place};
 pub use users::{Known, PARTNERS_IN, PARTNERS_MAX};
 pub use writer::{Append, Appended, Cursor, CursorMove, Writer};
 

@@ -1,4 +1,4 @@
-//! The ways in: plain WebSocket and REST (Socket.IO joins them here). What a request is, who it comes from, whether it may enter.
+//! The ways in: plain WebSocket, Socket.IO and REST. What a request is, who it comes from, whether it may enter.
 //!
 //! What lives here: what all transports share. What must not: rules of the chat, or the database.
 
@@ -7,6 +7,7 @@ pub mod gate;
 pub mod origin;
 pub mod pages;
 pub mod rest;
+pub mod socketio;
 pub mod websocket;
 
 use std::sync::Arc;

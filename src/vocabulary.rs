@@ -3,33 +3,96 @@
 //! What lives here: the list of vocabularies and the shapes between them and the sessions.
 //! What must not: any vocabulary's words (each has a file of its own), state, I/O.
 
+pub mod book;
+pub mod group;
+pub mod item;
 pub mod native;
+pub mod order;
+pub mod shop;
+pub mod words;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytestring::ByteString;
 
 use crate::error::ChatError;
-use crate::protocol::{Command, Event, Reply, SessionId};
+use crate::protocol::{Command, Event, Reply, SessionId, Topic, UserId};
 
 /// Every vocabulary that a client may speak. Its position is its slot in a [`Fanout`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vocabulary {
     /// Haggle's own, on a plain WebSocket (CONTRACT section 5).
     Native,
+    /// Buyers and the seller of an item.
+    Item,
+    /// Two people about a book.
+    Book,
+    /// Everyone who has to do with an order.
+    Order,
+    /// Two people or a group.
+    Group,
+    /// Customers, sellers and the shop's staff.
+    Shop,
 }
 
 impl Vocabulary {
     /// How many there are.
-    pub const COUNT: usize = 1;
+    pub const COUNT: usize = 6;
+
+    /// Those spoken on Socket.IO, each in the namespace of its name.
+    pub const ON_SOCKET_IO: [Self; 5] = [Self::Item, Self::Book, Self::Order, Self::Group, Self::Shop];
 
     /// The vocabulary's translator.
     #[must_use]
     pub fn codec(self) -> &'static dyn Codec {
         match self {
             Self::Native => &native::Native,
+            Self::Item => &item::Item,
+            Self::Book => &book::Book,
+            Self::Order => &order::Order,
+            Self::Group => &group::Group,
+            Self::Shop => &shop::Shop,
         }
     }
+
+    /// Its name: that of its namespace, without the slash.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Item => "item",
+            Self::Book => "book",
+            Self::Order => "order",
+            Self::Group => "group",
+            Self::Shop => "shop",
+        }
+    }
+}
+
+/// How the sessions of a vocabulary hear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manner {
+    /// Whoever sends a message hears it from the room too.
+    pub echo: bool,
+    /// Messages are told in conversations that the session has not joined, too.
+    pub everywhere: bool,
+    /// The client acknowledges what it received; else a message counts as received when it was flushed to the socket.
+    pub acknowledges: bool,
+    /// What none of a user's devices has received is told on connecting. Only for those who hear everywhere.
+    pub queue: bool,
+}
+
+/// What a client said, as it came.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// The event's name; empty where frames have none.
+    pub name: &'a str,
+    /// The frame, or the event's arguments as a JSON array.
+    pub body: &'a str,
+    /// The acknowledgement that the client asks for.
+    pub ack: Option<u64>,
+    /// Who says it, where that is known.
+    pub caller: Option<&'a UserId>,
 }
 
 /// What a client's frame asked for.
@@ -39,13 +102,19 @@ pub enum Incoming {
     Auth(String),
     /// Anything else.
     Command(Command),
+    /// Something that this vocabulary does not know, and passes over.
+    Unknown,
 }
 
 /// What is needed to answer a frame in its own words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tag {
-    /// The client's number for the request, or its acknowledgement's.
+    /// The client's number for the request.
     pub id: Option<i64>,
+    /// The acknowledgement that the client asked for.
+    pub ack: Option<u64>,
+    /// The name of what it asked.
+    pub event: &'static str,
 }
 
 /// A decoded frame: what was asked or why it cannot be, and how to answer.
@@ -68,46 +137,92 @@ pub struct Welcome {
     pub expires_at_s: i64,
 }
 
+/// Something to write to one client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// An event: a whole frame, or on Socket.IO its name and arguments as a JSON array's inside.
+    Event(ByteString),
+    /// The answer: a whole frame, or on Socket.IO the acknowledgement's arguments as a JSON array's inside.
+    Answer(ByteString),
+}
+
+/// Which of those who hear an event a frame is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Audience {
+    /// Those who have joined the conversation.
+    pub joined: bool,
+    /// Those whose user is the one that the event is about: who sent, typed, read, came.
+    pub own: bool,
+}
+
+/// One listener, for what is told to each in words of their own.
+#[derive(Clone, Copy, Debug)]
+pub struct Hearer<'a> {
+    /// Whose session it is.
+    pub user: &'a UserId,
+    /// Which part of those who hear it is in.
+    pub audience: Audience,
+    /// How many messages of the conversation are unread for them after this.
+    pub unread: u64,
+}
+
 /// Pure translation between one vocabulary's frames and the plain words. No state, no I/O.
 pub trait Codec: Send + Sync + 'static {
     /// Which vocabulary this is.
     fn vocabulary(&self) -> Vocabulary;
 
-    /// Reads one text frame.
-    fn decode(&self, frame: &str) -> Request;
+    /// How its sessions hear.
+    fn manner(&self) -> Manner;
 
-    /// Writes an event. `joined` tells whether the listener has joined the conversation. `None`: this vocabulary has no word for it.
-    fn event(&self, event: &Event, joined: bool) -> Option<ByteString>;
+    /// Reads one frame.
+    fn decode(&self, call: &Call<'_>) -> Request;
 
-    /// Writes the answer to a request.
-    fn reply(&self, tag: &Tag, reply: &Result<Reply, ChatError>) -> Option<ByteString>;
+    /// Writes an event, in the same words for all of an audience. `topic` is what it happened in, where it happened in a conversation.
+    /// `None`: this vocabulary has no word for it, or one for each listener.
+    fn event(&self, event: &Event, topic: Option<&Topic>, audience: Audience) -> Option<ByteString>;
 
-    /// Writes the answer to `Incoming::Auth`.
-    fn welcome(&self, tag: &Tag, welcome: &Welcome) -> Option<ByteString>;
+    /// Writes an event for one listener, where [`Codec::event`] has no word for all.
+    fn personal(&self, _event: &Event, _topic: Option<&Topic>, _hearer: &Hearer<'_>) -> Option<ByteString> {
+        None
+    }
+
+    /// Writes what answers a request, in order.
+    fn reply(&self, tag: &Tag, reply: &Result<Reply, ChatError>) -> Vec<Word>;
+
+    /// Writes what answers `Incoming::Auth`.
+    fn welcome(&self, tag: &Tag, welcome: &Welcome) -> Vec<Word>;
 }
 
-/// Slots for listeners who joined and for those who did not.
-const AUDIENCES: usize = 2;
+/// Slots for those who joined or not, and whose event it is or not.
+const AUDIENCES: usize = 4;
+
+type Frames = Box<[OnceLock<Option<ByteString>>; AUDIENCES]>;
 
 /// One event on its way to many sessions: encoded at most once per vocabulary and audience, then shared.
 pub struct Fanout {
     /// What happened.
     pub event: Event,
-    /// The session that caused it and does not hear it back.
+    /// Where, where it happened in a conversation.
+    pub topic: Option<Arc<Topic>>,
+    /// The session that caused it.
     pub origin: Option<SessionId>,
-    frames: [[OnceLock<Option<ByteString>>; AUDIENCES]; Vocabulary::COUNT],
+    frames: [OnceLock<Frames>; Vocabulary::COUNT],
 }
 
 impl Fanout {
-    /// An event caused by `origin`, where a session caused it.
+    /// An event in a conversation, caused by `origin`, where a session caused it.
     #[must_use]
-    pub fn new(event: Event, origin: Option<SessionId>) -> Self {
-        Self { event, origin, frames: Default::default() }
+    pub fn new(event: Event, topic: Option<Arc<Topic>>, origin: Option<SessionId>) -> Self {
+        Self { event, topic, origin, frames: Default::default() }
     }
 
-    /// The frame that `codec` writes for it.
-    pub fn frame(&self, codec: &dyn Codec, joined: bool) -> Option<ByteString> {
-        let audience = self.frames.get(codec.vocabulary() as usize)?.get(usize::from(joined))?;
-        audience.get_or_init(|| codec.event(&self.event, joined)).clone()
+    /// The frame that `codec` writes of it for a listener.
+    pub fn frame(&self, codec: &dyn Codec, hearer: &Hearer<'_>) -> Option<ByteString> {
+        let Audience { joined, own } = hearer.audience;
+        let frames = self.frames.get(codec.vocabulary() as usize)?.get_or_init(Frames::default);
+        let shared = frames.get(usize::from(joined) * 2 + usize::from(own))?;
+        let topic = self.topic.as_deref();
+        let shared = shared.get_or_init(|| codec.event(&self.event, topic, hearer.audience)).clone();
+        shared.or_else(|| codec.personal(&self.event, topic, hearer))
     }
 }

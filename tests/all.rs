@@ -18,3 +18,4 @@ mod settings;
 mod store;
 mod support;
 mod tidy;
+mod vocabularies;

@@ -76,6 +76,12 @@ impl Ack {
         Self { socket, id }
     }
 
+    /// The number that the client gave it: for those who write the packet themselves.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
     /// Answers with the arguments and attachments of `answer`, whose name is not used. Answers with
     /// the packet's ticket, see [`Socket::flushed`].
     ///

@@ -132,10 +132,10 @@ impl Directory {
         }
     }
 
-    /// Whether one of a user's sockets is open.
+    /// Whether one of a user's sockets is open whose client has not said that they are away.
     #[must_use]
     pub fn is_online(&self, user: &UserId) -> bool {
-        self.online.contains_key(user)
+        self.online.get(user).is_some_and(|all| all.iter().any(|one| !one.away.load(Ordering::Relaxed)))
     }
 
     /// A session of a user opened.

@@ -1,4 +1,4 @@
-//! The bounded way out of a session: frames wait here until the transport's pump takes them.
+//! The plain WebSocket's way out of a session: frames wait here until its pump takes them.
 //!
 //! What lives here: the queue shared by a session and its pump, its bound in bytes, and how long the peer has taken nothing.
 //! What must not: actors, sockets. The pump is polled only while its socket takes bytes, so what waits here is what the peer
@@ -13,6 +13,9 @@ use std::time::Duration;
 use bytestring::ByteString;
 use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
+
+use super::outlet::{Full, Outlet};
+use crate::vocabulary::Word;
 
 /// What a pump writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,10 +57,6 @@ struct Queue {
     closed: bool,
 }
 
-/// The queue is full: its peer is too slow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full;
-
 impl Outbox {
     /// An outbox that holds at most `limit_bytes` of events.
     #[must_use]
@@ -74,78 +73,6 @@ impl Outbox {
         }
     }
 
-    /// Adds an event.
-    ///
-    /// # Errors
-    /// [`Full`] when it would wait beyond the limit. After closing, frames are dropped silently.
-    pub fn event(&self, frame: ByteString) -> Result<(), Full> {
-        let mut queue = self.lock();
-        let bytes = frame.len() + FRAME_OVERHEAD_BYTES;
-        if queue.event_bytes + bytes > self.limit_bytes {
-            return Err(Full);
-        }
-        queue.event_bytes += bytes;
-        self.add(queue, Outgoing::Text(frame));
-        Ok(())
-    }
-
-    /// Adds an answer.
-    ///
-    /// # Errors
-    /// [`Full`] when more answers wait than a client that reads would let.
-    pub fn reply(&self, frame: ByteString) -> Result<(), Full> {
-        let mut queue = self.lock();
-        if queue.reply_bytes > self.limit_bytes.saturating_mul(REPLY_FACTOR) {
-            return Err(Full);
-        }
-        queue.reply_bytes += frame.len() + FRAME_OVERHEAD_BYTES;
-        self.add(queue, Outgoing::Text(frame));
-        Ok(())
-    }
-
-    /// Adds a heartbeat, unless frames wait already: then the deadline runs without it.
-    pub fn ping(&self) {
-        let queue = self.lock();
-        if queue.frames.is_empty() {
-            self.add(queue, Outgoing::Ping);
-        }
-    }
-
-    /// Adds the last frame. Nothing follows it.
-    pub fn close(&self, code: u16, reason: &str) {
-        self.add(self.lock(), Outgoing::Close(code, reason.to_owned()));
-    }
-
-    /// Drops what waits: there is room again for a last word, should the peer ever read it.
-    pub fn clear(&self) {
-        let mut queue = self.lock();
-        if !queue.closed {
-            queue.frames.clear();
-            queue.event_bytes = 0;
-            queue.reply_bytes = 0;
-        }
-    }
-
-    /// Whether more than half of what may wait does: a time to stop reading pages or requests.
-    #[must_use]
-    pub fn is_busy(&self) -> bool {
-        let queue = self.lock();
-        queue.event_bytes.max(queue.reply_bytes) > self.limit_bytes / 2
-    }
-
-    /// For how long frames have waited without any being taken.
-    #[must_use]
-    pub fn stalled_for(&self) -> Duration {
-        self.lock().waiting_since.map_or(Duration::ZERO, |since| since.elapsed())
-    }
-
-    /// Asks the pump to read nothing more, or to go on.
-    pub fn hold_reading(&self, enough: bool) {
-        if self.enough.swap(enough, Ordering::AcqRel) && !enough {
-            self.reader.wake();
-        }
-    }
-
     /// The pump's side: ready when it may read, else registers to be woken.
     pub fn poll_reading(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.reader.register(cx.waker());
@@ -156,12 +83,6 @@ impl Outbox {
     pub fn heard(&self) {
         let ms = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.heard_ms.store(ms, Ordering::Relaxed);
-    }
-
-    /// How long ago the peer was last heard.
-    #[must_use]
-    pub fn silent_for(&self) -> Duration {
-        self.born.elapsed().saturating_sub(Duration::from_millis(self.heard_ms.load(Ordering::Relaxed)))
     }
 
     /// The pump's side: takes all that waits, or registers to be woken.
@@ -197,6 +118,70 @@ impl Outbox {
     }
 }
 
+impl Outlet for Outbox {
+    fn event(&self, frame: &ByteString, _: Option<&str>) -> Result<u64, Full> {
+        let mut queue = self.lock();
+        let bytes = frame.len() + FRAME_OVERHEAD_BYTES;
+        if queue.event_bytes + bytes > self.limit_bytes {
+            return Err(Full);
+        }
+        queue.event_bytes += bytes;
+        self.add(queue, Outgoing::Text(frame.clone()));
+        Ok(0)
+    }
+
+    fn reply(&self, word: Word, _: Option<u64>, _: Option<&str>) -> Result<(), Full> {
+        let (Word::Event(frame) | Word::Answer(frame)) = word;
+        let mut queue = self.lock();
+        if queue.reply_bytes > self.limit_bytes.saturating_mul(REPLY_FACTOR) {
+            return Err(Full);
+        }
+        queue.reply_bytes += frame.len() + FRAME_OVERHEAD_BYTES;
+        self.add(queue, Outgoing::Text(frame));
+        Ok(())
+    }
+
+    fn ping(&self) {
+        let queue = self.lock();
+        // Where frames wait already, the deadline runs without it.
+        if queue.frames.is_empty() {
+            self.add(queue, Outgoing::Ping);
+        }
+    }
+
+    fn close(&self, code: u16, reason: &str) {
+        self.add(self.lock(), Outgoing::Close(code, reason.to_owned()));
+    }
+
+    fn clear(&self) {
+        let mut queue = self.lock();
+        if !queue.closed {
+            queue.frames.clear();
+            queue.event_bytes = 0;
+            queue.reply_bytes = 0;
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        let queue = self.lock();
+        queue.event_bytes.max(queue.reply_bytes) > self.limit_bytes / 2
+    }
+
+    fn stalled_for(&self) -> Duration {
+        self.lock().waiting_since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    fn hold_reading(&self, enough: bool) {
+        if self.enough.swap(enough, Ordering::AcqRel) && !enough {
+            self.reader.wake();
+        }
+    }
+
+    fn silent_for(&self) -> Duration {
+        self.born.elapsed().saturating_sub(Duration::from_millis(self.heard_ms.load(Ordering::Relaxed)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::task::Waker;
@@ -213,20 +198,20 @@ mod tests {
     #[test]
     fn what_waits_is_bounded_and_comes_out_in_order() {
         let outbox = Outbox::new(2 * (FRAME_OVERHEAD_BYTES + 1));
-        assert_eq!(outbox.event("a".into()), Ok(()));
-        assert_eq!(outbox.event("b".into()), Ok(()));
-        assert_eq!(outbox.event("c".into()), Err(Full));
+        assert_eq!(outbox.event(&"a".into(), None), Ok(0));
+        assert_eq!(outbox.event(&"b".into(), None), Ok(0));
+        assert_eq!(outbox.event(&"c".into(), None), Err(Full));
         assert_eq!(take(&outbox), [Outgoing::Text("a".into()), Outgoing::Text("b".into())]);
-        assert_eq!(outbox.event("c".into()), Ok(()), "what was taken no longer counts");
+        assert_eq!(outbox.event(&"c".into(), None), Ok(0), "what was taken no longer counts");
     }
 
     #[test]
     fn a_page_larger_than_the_limit_of_events_passes_and_cuts_nobody_off() {
         let outbox = Outbox::new(100);
-        assert_eq!(outbox.reply("x".repeat(5_000).into()), Ok(()));
-        assert_eq!(outbox.event("a".into()), Ok(()), "an answer takes no room from events");
+        assert_eq!(outbox.reply(Word::Answer("x".repeat(5_000).into()), None, None), Ok(()));
+        assert_eq!(outbox.event(&"a".into(), None), Ok(0), "an answer takes no room from events");
         assert!(outbox.is_busy());
-        assert_eq!(outbox.reply("y".into()), Err(Full), "answers that nobody reads are bounded too");
+        assert_eq!(outbox.reply(Word::Answer("y".into()), None, None), Err(Full), "answers that nobody reads are bounded too");
     }
 
     #[test]
@@ -243,18 +228,18 @@ mod tests {
     #[test]
     fn nothing_follows_a_close_frame() {
         let outbox = Outbox::new(1_000);
-        assert_eq!(outbox.event("a".into()), Ok(()));
+        assert_eq!(outbox.event(&"a".into(), None), Ok(0));
         outbox.close(1000, "done");
-        assert_eq!(outbox.event("b".into()), Ok(()));
+        assert_eq!(outbox.event(&"b".into(), None), Ok(0));
         assert_eq!(take(&outbox), [Outgoing::Text("a".into()), Outgoing::Close(1000, "done".into())]);
     }
 
     #[test]
     fn a_slow_reader_is_left_the_last_word_alone() {
         let outbox = Outbox::new(100);
-        assert_eq!(outbox.event("a".into()), Ok(()));
+        assert_eq!(outbox.event(&"a".into(), None), Ok(0));
         outbox.clear();
-        assert_eq!(outbox.reply("bye".into()), Ok(()));
+        assert_eq!(outbox.reply(Word::Answer("bye".into()), None, None), Ok(()));
         outbox.close(4408, "slow");
         assert_eq!(take(&outbox), [Outgoing::Text("bye".into()), Outgoing::Close(4408, "slow".into())]);
     }

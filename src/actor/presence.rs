@@ -27,6 +27,11 @@ const WAITING_MAX: usize = 100_000;
 #[rtype(result = "()")]
 pub struct Changed(pub UserId);
 
+/// Somebody says that they are there, or not: whoever talks to them is told, news or not.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Announce(pub UserId);
+
 /// The presence registry's voice.
 pub struct Presence {
     directory: Arc<Directory>,
@@ -87,7 +92,7 @@ impl Presence {
                 let online = self.directory.is_online(user);
                 let last_seen = changed.get(user).copied().flatten();
                 let presence = reply::Presence { user: user.clone(), online, last_seen };
-                Arc::from([Fanout::new(Event::Presence(presence), None)])
+                Arc::from([Fanout::new(Event::Presence(presence), None, None)])
             });
             self.directory.for_each_session(partner, |listener| {
                 let deliver = Deliver { events: Arc::clone(events), joined: false, unread: None };
@@ -121,6 +126,23 @@ impl Handler<Changed> for Presence {
         let online = self.directory.is_online(&user);
         let news = if online { self.online.insert(user.clone()) } else { self.online.remove(&user) };
         if news && self.waiting.len() < WAITING_MAX {
+            self.waiting.insert(user, (!online).then(Timestamp::now));
+            self.announce(ctx);
+        }
+    }
+}
+
+impl Handler<Announce> for Presence {
+    type Result = ();
+
+    fn handle(&mut self, Announce(user): Announce, ctx: &mut Self::Context) {
+        let online = self.directory.is_online(&user);
+        if online {
+            self.online.insert(user.clone());
+        } else {
+            self.online.remove(&user);
+        }
+        if self.waiting.len() < WAITING_MAX {
             self.waiting.insert(user, (!online).then(Timestamp::now));
             self.announce(ctx);
         }

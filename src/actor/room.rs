@@ -28,7 +28,7 @@ use crate::error::ChatError;
 use crate::protocol::command::{self, Join, Mark, Typing};
 use crate::protocol::event::ReadTo;
 use crate::protocol::reply::{Joined, Marked, Reply};
-use crate::protocol::{Body, ClientId, ConversationId, Event, Message, Person, SessionId, Timestamp, UserId};
+use crate::protocol::{Body, ClientId, ConversationId, Event, Message, Person, SessionId, Timestamp, Topic, UserId};
 use crate::vocabulary::Fanout;
 
 pub use self::hall::PARTICIPANTS_LISTED;
@@ -152,6 +152,14 @@ impl Room {
         Ok((hall, person))
     }
 
+    /// What the conversation is, once that is known.
+    fn topic(&self) -> Option<Arc<Topic>> {
+        match &self.state {
+            State::Open(hall) => Some(Arc::clone(&hall.topic)),
+            State::Opening | State::Closed(_) => None,
+        }
+    }
+
     fn write(&mut self, ctx: &Context<Self>, work: Work, pending: Pending) {
         if self.pending.len() >= PENDING_MAX {
             answer(pending.reply, Err(ChatError::unavailable()));
@@ -177,7 +185,8 @@ impl Room {
     /// Tells what only matters while it happens, where the room is not too large for that.
     fn chatter(&mut self, ctx: &mut Context<Self>, event: Event, origin: Option<SessionId>) {
         if matches!(&self.state, State::Open(hall) if hall.size() <= CHATTER_MAX) {
-            self.tell(ctx, vec![Fanout::new(event, origin)], Audience::Everyone);
+            let topic = self.topic();
+            self.tell(ctx, vec![Fanout::new(event, topic, origin)], Audience::Everyone);
         }
     }
 
@@ -244,6 +253,7 @@ impl Room {
             Ok(Appended::Repeated { id, seq, kind, at }) => (id, seq, kind, at, true),
             Err(error) => return ((reply, Err(error)), None),
         };
+        let Some(topic) = self.topic() else { return ((reply, Err(ChatError::unavailable())), None) };
         let message = Message {
             id,
             seq,
@@ -260,9 +270,9 @@ impl Room {
         let told = news.then(|| {
             counter!("haggle_messages_in_total").increment(1);
             self.count(&message);
-            Fanout::new(Event::Message(message.clone()), origin)
+            Fanout::new(Event::Message(message.clone()), Some(Arc::clone(&topic)), origin)
         });
-        ((reply, Ok(Reply::Sent { message, repeated })), told)
+        ((reply, Ok(Reply::Sent { message, topic, repeated })), told)
     }
 
     /// Keeps the newest place and the sender's own count, from which everyone's unread count follows.
@@ -316,6 +326,8 @@ impl Room {
             seat.own_after_read = cursor.own_after_read;
         }
         let unread = hall.seat(&person.id).map_or(0, |seat| hall.unread(seat).count);
+        let topic = Arc::clone(&hall.topic);
+        let at = Timestamp::now();
         let updated = unread_before.saturating_sub(unread);
         if matches!(what, What::Received) {
             if cursor.received > received_before {
@@ -327,12 +339,12 @@ impl Room {
             let everyone = hall.size() <= CHATTER_MAX;
             let user = person.id;
             let read =
-                ReadTo { conversation, user: user.clone(), seq: cursor.read, count: updated, at: Timestamp::now() };
+                ReadTo { conversation, user: user.clone(), seq: cursor.read, count: updated, at };
             // The reader's other devices always hear it: their badges depend on it.
             let audience = if everyone { Audience::Everyone } else { Audience::Only(&user) };
-            self.tell(ctx, vec![Fanout::new(Event::Read(read), origin)], audience);
+            self.tell(ctx, vec![Fanout::new(Event::Read(read), Some(Arc::clone(&topic)), origin)], audience);
         }
-        answer(reply, Ok(Reply::Marked(Marked { conversation, seq: cursor.read, unread, updated })));
+        answer(reply, Ok(Reply::Marked(Marked { topic, seq: cursor.read, unread, updated, at })));
     }
 
     fn join(&mut self, ctx: &mut Context<Self>, ask: Ask<Join>) {
@@ -350,7 +362,8 @@ impl Room {
             (name, hall.enter(listener, person.id.clone()))
         });
         let participants = hall.participants(&person.id);
-        answer(reply, Ok(Reply::Joined(Joined { conversation, last_seq: hall.last_seq, participants })));
+        let (topic, last_seq) = (Arc::clone(&hall.topic), hall.last_seq);
+        answer(reply, Ok(Reply::Joined(Joined { topic, last_seq, participants, recent: None })));
         if let Some((session, true)) = session {
             self.chatter(ctx, Event::Joined(conversation, person), Some(session));
         }
@@ -372,7 +385,8 @@ impl Room {
         let read = matches!(what, What::Read);
         if let Some(seat) = hall.seat(&user).filter(|seat| if read { seq <= seat.read } else { seq <= seat.received }) {
             let unread = hall.unread(seat).count;
-            let marked = Marked { conversation, seq: seat.read, unread, updated: 0 };
+            let topic = Arc::clone(&hall.topic);
+            let marked = Marked { topic, seq: seat.read, unread, updated: 0, at: Timestamp::now() };
             answer(reply, Ok(if read { Reply::Marked(marked) } else { Reply::Done }));
             return self.rest(ctx);
         }
@@ -421,8 +435,7 @@ impl Handler<Ask<command::Leave>> for Room {
 
     fn handle(&mut self, ask: Ask<command::Leave>, ctx: &mut Self::Context) {
         let Ask { by: By { caller, session, .. }, reply } = ask;
-        let conversation = self.conversation;
-        let admitted = self.admit(&caller.person).map(|_| Reply::Left(conversation));
+        let admitted = self.admit(&caller.person).map(|(hall, _)| Reply::Left(Arc::clone(&hall.topic)));
         if let Some(listener) = session {
             self.see_out(ctx, listener.session);
         }
@@ -553,7 +566,7 @@ impl Handler<Reseat> for Room {
             let person = hall.seat(user).filter(|_| hall.listens(user)).map(|seat| seat.person.clone());
             let everyone = hall.size() <= CHATTER_MAX;
             if let Some(person) = person {
-                let left = vec![Fanout::new(Event::Left(self.conversation, person), None)];
+                let left = vec![Fanout::new(Event::Left(self.conversation, person), self.topic(), None)];
                 self.tell(ctx, left, if everyone { Audience::Everyone } else { Audience::Only(user) });
             }
             self.unseat(ctx, user);

@@ -7,6 +7,7 @@
 //! A pump stands still while its peer reads nothing, so heartbeats, deadlines and bounds are all here.
 
 mod catch_up;
+mod joins;
 mod life;
 mod unread;
 
@@ -21,20 +22,20 @@ use metrics::{counter, histogram};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use self::catch_up::{Joined, Joining};
+use self::catch_up::Place;
+use self::joins::Joining;
 use self::unread::UnreadBook;
 use super::directory::Directory;
-use super::outbox::Outbox;
+use super::outlet::Outlet;
 use super::presence::Presence;
+use super::receipts::Receipts;
 use super::{By, Control, Deliver, Listener, Outcome};
 use crate::error::ChatError;
 use crate::protocol::command::Claims;
 use crate::protocol::event::Bye;
-use crate::protocol::reply::{Unread, UnreadIn};
-use crate::protocol::{
-    Caller, Command, ConversationId, Event, Message as ChatMessage, Person, Reply, Seq, SessionId, UserId,
-};
-use crate::vocabulary::{Codec, Incoming, Request, Tag};
+use crate::protocol::reply::{Messages, Unread, UnreadIn};
+use crate::protocol::{Caller, Command, ConversationId, Event, Person, Reply, Seq, SessionId, UserId};
+use crate::vocabulary::{Audience, Codec, Hearer, Incoming, Request, Tag, Word};
 
 /// Deliveries and requests that may wait for a session.
 pub const MAILBOX: usize = 1_024;
@@ -60,13 +61,19 @@ pub trait Door: Send + Sync + 'static {
     /// All unread counts of a user.
     fn unread(&self, user: UserId) -> BoxFuture<'static, Result<Unread, ChatError>>;
 
+    /// Where a user stands in each of their conversations.
+    fn places(&self, user: UserId) -> BoxFuture<'static, Result<Vec<Standing>, ChatError>>;
+
     /// The messages after a place, oldest first, at most a page, for somebody who is still in the conversation.
     fn replay(
         &self,
         caller: UserId,
         conversation: ConversationId,
         after: Seq,
-    ) -> BoxFuture<'static, Result<Vec<ChatMessage>, ChatError>>;
+    ) -> BoxFuture<'static, Result<Messages, ChatError>>;
+
+    /// How far users have received, where their vocabulary has no acknowledgement.
+    fn receipts(&self) -> &Receipts;
 
     /// Counts one more malformed request, or fresh token, of a user against their limit.
     ///
@@ -84,6 +91,17 @@ pub trait Door: Send + Sync + 'static {
     fn presence(&self) -> &Addr<Presence>;
 }
 
+/// Where a user stands in one of their conversations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// The newest place.
+    pub last_seq: Seq,
+    /// All up to and with this place is received.
+    pub received: Seq,
+}
+
 /// A command that has begun.
 pub enum Begun {
     /// It stands in its room's mailbox (or needs no order): the next may begin.
@@ -96,6 +114,23 @@ pub enum Begun {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Heard(pub Request);
+
+/// Who a connection brings.
+#[derive(Debug)]
+pub enum Arrival {
+    /// Nobody yet: the first frame must say who.
+    Anonymous,
+    /// Whoever its token names.
+    Known(Claims),
+    /// Whoever its token names, in a transport that answers the connection itself: it is told first whether they may come in,
+    /// and says with [`Connected`] when its client can hear.
+    Asking(Claims, oneshot::Sender<Result<(), ChatError>>),
+}
+
+/// The client can hear: what it is told from now on reaches it after the transport's own answer.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Connected;
 
 /// The pump is gone: the connection is closed.
 #[derive(Debug, Message)]
@@ -115,17 +150,27 @@ pub struct Patience {
 pub struct Session {
     id: SessionId,
     codec: &'static dyn Codec,
-    outbox: Arc<Outbox>,
+    outlet: Arc<dyn Outlet>,
     door: Arc<dyn Door>,
     patience: Patience,
     listener: Arc<Listener>,
     state: State,
+    /// Who is told whether the caller may come in.
+    asking: Option<oneshot::Sender<Result<(), ChatError>>>,
+    /// They may, and the client cannot hear yet.
+    admitted: Option<Person>,
     expires_at_s: i64,
     expiry: Option<SpawnHandle>,
-    joined: HashMap<ConversationId, Joined>,
-    /// Joins under way, and the newest places that were told before their answers.
+    /// How far it was told, in conversations that it has joined, or that it hears without.
+    places: HashMap<ConversationId, Place>,
+    /// Conversations that are to be caught up with one after the other, and the one that is.
+    backlog: VecDeque<ConversationId>,
+    telling: Option<ConversationId>,
+    /// Messages written, with their tickets, that may not be flushed yet.
+    unflushed: VecDeque<(u64, ConversationId, Seq)>,
+    /// Joins under way, and the first and the newest places that were told before their answers, or before the welcome.
     joining: usize,
-    early: HashMap<ConversationId, Seq>,
+    early: HashMap<ConversationId, (Seq, Seq)>,
     /// How many joins have begun, and for conversations that the user was removed from while some were under way, how many had then.
     joins: u64,
     removed: HashMap<ConversationId, u64>,
@@ -154,13 +199,13 @@ enum State {
 }
 
 impl Session {
-    /// Starts a session on this thread. `claims` are those of a token that came with the connection, where one did.
+    /// Starts a session on this thread.
     pub fn open(
         codec: &'static dyn Codec,
-        outbox: Arc<Outbox>,
+        outlet: Arc<dyn Outlet>,
         door: Arc<dyn Door>,
         patience: Patience,
-        claims: Option<Claims>,
+        arrival: Arrival,
     ) -> Addr<Self> {
         Self::create(move |ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
@@ -170,18 +215,24 @@ impl Session {
                 deliver: ctx.address().recipient(),
                 control: ctx.address().recipient(),
                 overrun: AtomicBool::new(false),
+                away: AtomicBool::new(false),
             });
             let mut session = Self {
                 id,
                 codec,
-                outbox,
+                outlet,
                 door,
                 patience,
                 listener,
                 state: State::Anonymous(Instant::now() + patience.anonymous),
+                asking: None,
+                admitted: None,
                 expires_at_s: i64::MAX,
                 expiry: None,
-                joined: HashMap::new(),
+                places: HashMap::new(),
+                backlog: VecDeque::new(),
+                telling: None,
+                unflushed: VecDeque::new(),
                 joining: 0,
                 early: HashMap::new(),
                 joins: 0,
@@ -194,8 +245,13 @@ impl Session {
                 paused: false,
                 draining: None,
             };
-            if let Some(claims) = claims {
-                session.arrive(ctx, claims, None);
+            match arrival {
+                Arrival::Anonymous => {}
+                Arrival::Known(claims) => session.arrive(ctx, claims, None),
+                Arrival::Asking(claims, asking) => {
+                    session.asking = Some(asking);
+                    session.arrive(ctx, claims, None);
+                }
             }
             session
         })
@@ -211,18 +267,25 @@ impl Session {
 
     /// Writes an event for this session alone.
     fn say(&mut self, ctx: &mut Context<Self>, event: &Event) {
-        if let Some(frame) = self.codec.event(event, false)
-            && self.outbox.event(frame).is_err()
+        let audience = Audience { joined: false, own: false };
+        if let Some(frame) = self.codec.event(event, None, audience)
+            && self.outlet.event(&frame, self.offset().as_deref()).is_err()
         {
             self.close_slow(ctx);
         }
     }
 
     fn answer(&mut self, ctx: &mut Context<Self>, tag: &Tag, outcome: &Outcome) {
-        if let Some(frame) = self.codec.reply(tag, outcome)
-            && self.outbox.reply(frame).is_err()
-        {
-            self.close_slow(ctx);
+        let words = self.codec.reply(tag, outcome);
+        self.speak(ctx, tag, words);
+    }
+
+    /// Writes what answers a request.
+    fn speak(&mut self, ctx: &mut Context<Self>, tag: &Tag, words: Vec<Word>) {
+        for word in words {
+            if self.outlet.reply(word, tag.ack, self.offset().as_deref()).is_err() {
+                return self.close_slow(ctx);
+            }
         }
     }
 
@@ -234,12 +297,12 @@ impl Session {
             if self.inbound.is_empty() {
                 return;
             }
-            if self.outbox.is_busy() || self.under_way >= UNDER_WAY_MAX {
+            if self.outlet.is_busy() || self.under_way >= UNDER_WAY_MAX {
                 return self.pause(ctx);
             }
             let Some(request) = self.inbound.pop_front() else { return };
             if self.inbound.len() == INBOUND_ENOUGH / 2 {
-                self.outbox.hold_reading(false);
+                self.outlet.hold_reading(false);
             }
             self.begin(ctx, caller, request);
         }
@@ -258,14 +321,16 @@ impl Session {
         let command = match incoming {
             Ok(Incoming::Command(command)) => command,
             Ok(Incoming::Auth(token)) => return self.renew(ctx, &caller, tag, &token),
+            Ok(Incoming::Unknown) => return drop(self.door.admit(&caller.person.id)),
             Err(error) => {
                 let error = self.door.admit(&caller.person.id).err().unwrap_or(error);
                 return self.answer(ctx, &tag, &Err(error));
             }
         };
         let step = match &command {
-            Command::Join(join) => Step::Join(self.begin_join(join.after)),
+            Command::Join(join) => Step::Join(self.begin_join(join.since)),
             Command::Leave(_) => Step::Leave(self.begin_leave()),
+            Command::Appear(there) => return self.appear(ctx, &caller, &tag, *there),
             _ => Step::Else,
         };
         let listener = matches!(
@@ -303,10 +368,11 @@ impl Session {
                 Step::Leave(_) | Step::Else => outcome,
             };
             session.answer(ctx, &tag, &outcome);
+            session.heard_recent(&outcome);
             // Answers come in no order of their own; what begins last counts.
             match (step, outcome) {
                 (Step::Join(join), outcome) => session.joined(ctx, &join, outcome),
-                (Step::Leave(leave), Ok(Reply::Left(conversation))) => session.left(conversation, leave),
+                (Step::Leave(leave), Ok(Reply::Left(topic))) => session.left(topic.id, leave),
                 _ => {}
             }
             if session.under_way == 0 {
@@ -340,7 +406,7 @@ impl Handler<Heard> for Session {
                 self.inbound.push_back(request);
                 self.go_on(ctx);
                 if self.inbound.len() >= INBOUND_ENOUGH {
-                    self.outbox.hold_reading(true);
+                    self.outlet.hold_reading(true);
                 }
             }
         }
@@ -356,12 +422,17 @@ impl Handler<Deliver> for Session {
         let announce = !matches!(self.state, State::Arriving(_));
         let mut others_left = events.iter().filter(|fanout| counts(&fanout.event, &user)).count() as u64;
         for fanout in events.iter() {
-            if announce && (fanout.origin != Some(self.id) || matches!(fanout.event, Event::Message(_))) {
-                self.hear(ctx, fanout, joined);
+            let changes = counts(&fanout.event, &user);
+            others_left -= u64::from(changes);
+            let now = unread.map(|all| UnreadIn { count: all.count.saturating_sub(others_left), ..all });
+            if !announce {
+                self.note_early(&fanout.event);
+            } else if fanout.origin != Some(self.id) || matches!(fanout.event, Event::Message(_)) {
+                let own = fanout.event.by() == Some(&user);
+                let unread = now.map_or(0, |now| now.count);
+                self.hear(ctx, fanout, &Hearer { user: &user, audience: Audience { joined, own }, unread });
             }
-            let Some(after_all) = unread.filter(|_| counts(&fanout.event, &user)) else { continue };
-            others_left -= 1;
-            let now = UnreadIn { count: after_all.count.saturating_sub(others_left), ..after_all };
+            let Some(now) = now.filter(|_| changes) else { continue };
             // Whoever read here knows the count from the answer.
             if let Some(now) = self.unread.update(now)
                 && announce
@@ -406,9 +477,20 @@ impl Handler<Control> for Session {
                 }
             }
             Control::Close(error) => self.close(ctx, Bye::of(&error, false)),
+            Control::Collect => self.collect(),
             Control::Drain { retry_after_ms } => return self.drain(ctx, retry_after_ms),
         }
         Box::pin(fut::ready(()))
+    }
+}
+
+impl Handler<Connected> for Session {
+    type Result = ();
+
+    fn handle(&mut self, _: Connected, ctx: &mut Self::Context) {
+        if let Some(person) = self.admitted.take() {
+            self.welcome(ctx, person, None);
+        }
     }
 }
 

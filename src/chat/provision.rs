@@ -59,6 +59,8 @@ impl Chat {
             Provision::User(user) => self.put_user(user).await,
             Provision::Subject(subject) => {
                 let (subject, created) = self.0.store.put_subject(&subject).await?;
+                // Who owns it decides whose conversation is meant.
+                self.0.pairs.clear();
                 Ok(Provisioned::Subject { subject, created })
             }
             Provision::Conversation(conversation) => self.put_conversation(conversation).await,
@@ -97,6 +99,7 @@ impl Chat {
 
     async fn remove_participant(&self, key: Arc<str>, user: UserId) -> Result<Provisioned, ChatError> {
         let id = self.0.store.remove_participant(&ConversationRef::Key(key), &user).await?;
+        self.0.pairs.clear();
         self.reseat(id, Some(user.clone())).await?;
         self.control(&user, &Control::Leave(id)).await;
         Ok(Provisioned::Removed)

@@ -34,6 +34,8 @@ pub const PAGE_DEFAULT: u32 = 50;
 pub const PAGE_MAX: u32 = 200;
 /// Conversations a page at most.
 pub const CONVERSATIONS_MAX: u32 = 100;
+/// Conversations in a list that has no pages.
+pub const CONVERSATIONS_WHOLE: u32 = 1_000;
 
 /// What a user can ask for.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,7 +61,9 @@ pub enum Command {
     /// Open a conversation, or find the one that two people have already.
     Open(Open),
     /// All unread counts.
-    Unread,
+    Unread(UnreadCounts),
+    /// Be seen as online, or not though this socket is open.
+    Appear(bool),
     /// Whether somebody is online.
     Presence(UserId),
 }
@@ -69,9 +73,26 @@ pub enum Command {
 pub struct Join {
     /// Which conversation.
     pub conversation: ConversationRef,
-    /// The last place seen; with it everything after is told, one's own included.
-    pub after: Option<Seq>,
+    /// From where on messages are told.
+    pub since: Since,
+    /// With the answer, so many of the newest messages; 0 to [`PAGE_MAX`].
+    pub recent: u32,
 }
+
+/// From where on messages are told to whoever joins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// From now on.
+    Now,
+    /// After the last place seen, one's own included.
+    Place(Seq),
+    /// After what the caller's devices have received, others' alone, at most the newest [`QUEUE_MAX`].
+    Received,
+}
+
+/// What none of a user's devices has received is told on the next connect, at most so many messages a conversation
+/// (CONTRACT section 3).
+pub const QUEUE_MAX: i64 = 500;
 
 /// `Command::Leave`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,6 +148,8 @@ pub struct History {
     pub page: Page,
     /// At most so many messages, 1 to [`PAGE_MAX`].
     pub limit: u32,
+    /// Whether how far others have read is asked for too.
+    pub readers: bool,
 }
 
 /// Which messages a page holds; whichever, they come oldest first.
@@ -136,6 +159,8 @@ pub enum Page {
     Newest,
     /// The newest before a place.
     Before(Seq),
+    /// Of pages that are numbered from the newest, 1, this one.
+    Numbered(u32),
     /// The newest before a message.
     BeforeMessage(MessageId),
     /// The oldest after a place.
@@ -145,10 +170,19 @@ pub enum Page {
 /// `Command::Conversations`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conversations {
-    /// At most so many, 1 to [`CONVERSATIONS_MAX`].
+    /// At most so many, 1 to [`CONVERSATIONS_WHOLE`].
     pub limit: u32,
     /// Where the page before ended.
     pub cursor: Option<ListCursor>,
+    /// Only those about a subject of this kind, and with this id where one is given.
+    pub about: Option<(Arc<str>, Option<Arc<str>>)>,
+}
+
+/// `Command::Unread`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnreadCounts {
+    /// Whether what each conversation is, is asked for too.
+    pub topics: bool,
 }
 
 /// The place in a list of conversations, newest activity first.

@@ -32,6 +32,21 @@ pub enum Event {
     Bye(Bye),
 }
 
+impl Event {
+    /// Whose doing it is, where it is somebody's.
+    #[must_use]
+    pub fn by(&self) -> Option<&UserId> {
+        match self {
+            Self::Message(message) => Some(&message.sender.id),
+            Self::Joined(_, person) | Self::Left(_, person) | Self::Typing(_, person, _) => Some(&person.id),
+            Self::Received(_, user, _) => Some(user),
+            Self::Read(read) => Some(&read.user),
+            Self::Presence(presence) => Some(&presence.user),
+            Self::Unread(_) | Self::Bye(_) => None,
+        }
+    }
+}
+
 /// `Event::Read`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadTo {

@@ -47,6 +47,33 @@ pub enum ConversationRef {
     Id(ConversationId),
     /// By the shop's key, e.g. `order:42`.
     Key(Arc<str>),
+    /// By what it is about and who talks.
+    Between(Arc<Between>),
+}
+
+/// The conversation of two people on a subject.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Between {
+    /// What about: kind and id.
+    pub subject: (Arc<str>, Arc<str>),
+    /// Who.
+    pub who: Who,
+    /// The key that it gets, where it has none; of what has an owner the server gives one itself.
+    pub spelling: Option<Arc<str>>,
+    /// Another key that stands for the same.
+    pub other_spelling: Option<Arc<str>>,
+    /// Whether it is opened where there is none.
+    pub opens: bool,
+}
+
+/// Who talks in a conversation that is named by its subject.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Who {
+    /// These two; one of them is the caller, or it is refused as somebody else's.
+    Two(UserId, UserId),
+    /// The subject's owner and a buyer: the caller where the caller is not the owner (whoever is named then must be the caller), else
+    /// whoever is named. It is opened by buyers alone.
+    WithOwner(Option<UserId>),
 }
 
 impl UserId {

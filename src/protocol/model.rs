@@ -48,6 +48,9 @@ pub struct Participant {
     pub role: Arc<str>,
     /// Whether one of their sockets is open, on any node, when this was asked.
     pub online: bool,
+    /// How many messages of others they have not read, where the conversation is of at most two and this was read from the
+    /// database; else 0.
+    pub unread: u64,
 }
 
 /// What a conversation is about.
@@ -59,10 +62,30 @@ pub struct Subject {
     pub id: Arc<str>,
     /// What to call it.
     pub title: Option<Arc<str>>,
+    /// Who sells it.
+    pub owner: Option<UserId>,
 }
 
 /// The kinds of subject there are (CONTRACT section 2).
 pub const SUBJECT_KINDS: [&str; 4] = ["item", "book", "order", "product"];
+
+/// How many people a [`Topic`] names; of conversations of more it names none.
+pub const TOPIC_PEOPLE_MAX: usize = 8;
+
+/// What a conversation is, as far as one must know to speak of it: everything that is told of a conversation comes with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topic {
+    /// Its number.
+    pub id: ConversationId,
+    /// The shop's key, or the spelling under which it was opened.
+    pub key: Option<Arc<str>>,
+    /// `direct`, `group`, or the shop's word.
+    pub kind: Arc<str>,
+    /// What it is about.
+    pub subject: Option<Subject>,
+    /// Everyone in it with their part, by user id, where they are at most [`TOPIC_PEOPLE_MAX`]; else nobody.
+    pub people: Vec<(Person, Arc<str>)>,
+}
 
 /// One message, committed: nothing that is not in the database is ever a `Message`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,10 +125,48 @@ pub struct Conversation {
     pub participants: Vec<Participant>,
     /// The newest message.
     pub last_message: Option<Message>,
+    /// Who wrote first, where anyone has written.
+    pub opener: Option<UserId>,
     /// How many messages of others the viewer has not read.
     pub unread: u64,
     /// When it was opened.
     pub created_at: Timestamp,
+}
+
+impl Conversation {
+    /// What it is, as those need to know who speak of it.
+    #[must_use]
+    pub fn topic(&self) -> Topic {
+        let people = self.participants.iter().map(|one| (one.person.clone(), Arc::clone(&one.role)));
+        let few = self.participants.len() <= TOPIC_PEOPLE_MAX;
+        Topic {
+            id: self.id,
+            key: self.key.clone(),
+            kind: Arc::clone(&self.kind),
+            subject: self.subject.clone(),
+            people: if few { people.collect() } else { Vec::new() },
+        }
+    }
+}
+
+impl Topic {
+    /// The shop's id of what it is about, where that is of this kind.
+    #[must_use]
+    pub fn about(&self, kind: &str) -> Option<&Arc<str>> {
+        self.subject.as_ref().filter(|subject| &*subject.kind == kind).map(|subject| &subject.id)
+    }
+
+    /// Somebody in it who is not this user, where it names people: of two the other one.
+    #[must_use]
+    pub fn other_than(&self, user: &UserId) -> Option<&Person> {
+        self.people.iter().map(|(person, _)| person).find(|person| person.id != *user)
+    }
+
+    /// Whoever has this part in it.
+    #[must_use]
+    pub fn playing(&self, role: &str) -> Option<&Person> {
+        self.people.iter().find(|(_, part)| &**part == role).map(|(person, _)| person)
+    }
 }
 
 impl Timestamp {

@@ -2,9 +2,11 @@
 //!
 //! What lives here: one plain variant a kind of answer. What must not: how it is written.
 
+use std::sync::Arc;
+
 use super::command::ListCursor;
 use super::ids::{ConversationId, Seq, UserId};
-use super::model::{Conversation, Message, Participant, Timestamp};
+use super::model::{Conversation, Message, Participant, Timestamp, Topic};
 
 /// The answer to a command that was carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,11 +16,13 @@ pub enum Reply {
     /// To `Join`.
     Joined(Joined),
     /// To `Leave`: which conversation is heard no longer.
-    Left(ConversationId),
+    Left(Arc<Topic>),
     /// To `Send`: the message as the database holds it.
     Sent {
         /// The stored message.
         message: Message,
+        /// Where it was said.
+        topic: Arc<Topic>,
         /// It had been stored before, under the same client id.
         repeated: bool,
     },
@@ -50,11 +54,13 @@ pub enum Reply {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Joined {
     /// Which conversation.
-    pub conversation: ConversationId,
+    pub topic: Arc<Topic>,
     /// The newest place when the caller began to hear.
     pub last_seq: Seq,
-    /// Everyone in it, with how far they are.
+    /// Everyone in it, the caller first, with how far they are.
     pub participants: Vec<Listed>,
+    /// The newest messages, where they were asked for.
+    pub recent: Option<Messages>,
 }
 
 /// A participant in the answer to `Join`, with how far they have received and read: the marks that a client shows.
@@ -69,27 +75,41 @@ pub struct Listed {
 }
 
 /// To `Read` and `Received`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Marked {
     /// Which conversation.
-    pub conversation: ConversationId,
+    pub topic: Arc<Topic>,
     /// Where the cursor stands now.
     pub seq: Seq,
     /// How many messages of others are unread there now.
     pub unread: u64,
     /// How many messages of others were unread there and are no longer.
     pub updated: u64,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// A page of messages, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Messages {
     /// Which conversation.
-    pub conversation: ConversationId,
+    pub topic: Arc<Topic>,
     /// The page.
     pub messages: Vec<Message>,
     /// There are more in the direction asked.
     pub has_more: bool,
+    /// The newest place: also how many messages there are.
+    pub last_seq: Seq,
+    /// The two who have read furthest, where that was asked for.
+    pub readers: Vec<(UserId, Seq)>,
+}
+
+impl Messages {
+    /// Whether somebody but its sender has read a message.
+    #[must_use]
+    pub fn is_read(&self, message: &Message) -> bool {
+        self.readers.iter().any(|(reader, place)| *reader != message.sender.id && *place >= message.seq)
+    }
 }
 
 /// To `Unread`: conversations with something unread, and the sum.
@@ -99,6 +119,8 @@ pub struct Unread {
     pub total: u64,
     /// Each with something unread.
     pub conversations: Vec<UnreadIn>,
+    /// What each of them is, in their order, where that was asked for.
+    pub topics: Vec<Arc<Topic>>,
 }
 
 /// What is unread in one conversation, and the newest place that was counted.

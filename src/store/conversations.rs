@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::rows::{MessageRow, PersonRow, count};
 use super::sql::{message_columns, numbers, person_columns, unread_count};
 use crate::error::ChatError;
-use crate::protocol::command::{ListCursor, PARTICIPANTS_MAX};
+use crate::protocol::command::{Conversations, ListCursor, PARTICIPANTS_MAX};
 use crate::protocol::model::Subject;
 use crate::protocol::reply::{Unread, UnreadIn};
 use crate::protocol::{Conversation, ConversationId, ConversationRef, Message, Participant, Seq, Timestamp, UserId};
@@ -24,6 +24,8 @@ macro_rules! conversation_columns {
     () => {
         concat!(
             "c.id AS c_id, c.key, c.kind AS c_kind, c.title, c.subject_kind, c.subject_id, s.title AS subject_title, ",
+            "s.owner_id AS subject_owner, ",
+            "(SELECT f.sender_id FROM message AS f WHERE f.conversation_id = c.id AND f.seq = 1) AS opener, ",
             "c.active_at_ms, c.created_at_ms AS c_created_at_ms, ",
             message_columns!()
         )
@@ -36,9 +38,16 @@ macro_rules! conversation_joins {
          LEFT JOIN app_user AS u ON u.id = m.sender_id "
     };
 }
+/// What is unread for each of two people; of more people it would be a count each.
+macro_rules! pair_unread {
+    () => {
+        concat!("CASE WHEN c.participant_count <= 2 THEN ", unread_count!(), " ELSE 0 END AS seat_unread, ")
+    };
+}
 const LIST: &str = concat!(
     "WITH page AS (SELECT c.id FROM participant AS p JOIN conversation AS c ON c.id = p.conversation_id ",
-    "WHERE p.user_id = $1 AND (c.active_at_ms, c.id) < ($2, $3) ORDER BY c.active_at_ms DESC, c.id DESC LIMIT $4) ",
+    "WHERE p.user_id = $1 AND (c.active_at_ms, c.id) < ($2, $3) ",
+    "AND (CAST($5 AS text) IS NULL OR c.subject_kind = $5) AND (CAST($6 AS text) IS NULL OR c.subject_id = $6) ORDER BY c.active_at_ms DESC, c.id DESC LIMIT $4) ",
     "SELECT ",
     unread_count!(),
     " AS unread, ",
@@ -66,18 +75,21 @@ const ONE_FOR_SHOP: &str = concat!(
 );
 const PEOPLE: &str = concat!(
     "SELECT p.conversation_id, p.role AS seat_role, ",
+    pair_unread!(),
     person_columns!(),
     " FROM unnest($1::bigint[]) AS i (id) CROSS JOIN LATERAL (SELECT * FROM participant AS q ",
-    "WHERE q.conversation_id = i.id ORDER BY q.user_id LIMIT $2) AS p JOIN app_user AS u ON u.id = p.user_id ",
+    "WHERE q.conversation_id = i.id ORDER BY q.user_id LIMIT $2) AS p ",
+    "JOIN conversation AS c ON c.id = p.conversation_id JOIN app_user AS u ON u.id = p.user_id ",
     "ORDER BY p.conversation_id, p.user_id"
 );
 /// SQLite has no LATERAL: the last user id to show is looked up instead; where there are fewer, any text is less than a blob.
 const PEOPLE_SQLITE: &str = concat!(
     "SELECT p.conversation_id, p.role AS seat_role, ",
+    pair_unread!(),
     person_columns!(),
     " FROM json_each($1) AS i CROSS JOIN participant AS p ON p.conversation_id = i.value AND p.user_id <= COALESCE((",
     "SELECT q.user_id FROM participant AS q WHERE q.conversation_id = i.value ORDER BY q.user_id LIMIT 1 OFFSET $2 - 1",
-    "), x'ff') JOIN app_user AS u ON u.id = p.user_id ORDER BY p.conversation_id, p.user_id"
+    "), x'ff') JOIN conversation AS c ON c.id = p.conversation_id JOIN app_user AS u ON u.id = p.user_id ORDER BY p.conversation_id, p.user_id"
 );
 const UNREAD: &str = concat!(
     "SELECT c.id AS conversation_id, c.last_seq, ",
@@ -97,6 +109,8 @@ struct ConversationRow {
     subject_kind: Option<String>,
     subject_id: Option<String>,
     subject_title: Option<String>,
+    subject_owner: Option<String>,
+    opener: Option<String>,
     active_at_ms: i64,
     c_created_at_ms: i64,
     unread: i64,
@@ -108,6 +122,7 @@ struct ConversationRow {
 struct ParticipantRow {
     conversation_id: i64,
     seat_role: String,
+    seat_unread: i64,
     #[sea_orm(nested)]
     person: PersonRow,
 }
@@ -131,9 +146,11 @@ impl From<ConversationRow> for Conversation {
                 kind: kind.into(),
                 id: id.into(),
                 title: row.subject_title.map(Into::into),
+                owner: row.subject_owner.as_deref().map(UserId::stored),
             }),
             participants: Vec::new(),
             last_message: row.last_message.map(Message::from),
+            opener: row.opener.as_deref().map(UserId::stored),
             unread: count(row.unread),
             created_at: Timestamp(row.c_created_at_ms),
         }
@@ -149,13 +166,21 @@ impl Store {
     pub async fn conversations(
         &self,
         caller: &UserId,
-        limit: u32,
-        cursor: Option<ListCursor>,
+        list: &Conversations,
     ) -> Result<(Vec<Conversation>, Option<ListCursor>), ChatError> {
+        let limit = list.limit;
         self.call(async {
-            let from = cursor.unwrap_or(ListCursor { active_at_ms: i64::MAX, id: i64::MAX });
+            let from = list.cursor.unwrap_or(ListCursor { active_at_ms: i64::MAX, id: i64::MAX });
             let more = i64::from(limit) + 1;
-            let values = [caller.as_str().into(), from.active_at_ms.into(), from.id.into(), more.into()];
+            let (kind, id) = list.about.as_ref().map_or((None, None), |(kind, id)| (Some(&**kind), id.as_deref()));
+            let values = [
+                caller.as_str().into(),
+                from.active_at_ms.into(),
+                from.id.into(),
+                more.into(),
+                kind.into(),
+                id.into(),
+            ];
             let mut rows = ConversationRow::find_by_statement(self.statement(LIST, values)).all(&self.db()).await?;
             let limit = usize::try_from(limit).unwrap_or(usize::MAX);
             let is_more = rows.len() > limit;
@@ -197,7 +222,11 @@ impl Store {
             let statement = self.statement(UNREAD, [caller.as_str().into()]);
             let rows = UnreadRow::find_by_statement(statement).all(&self.db()).await?;
             let conversations: Vec<_> = rows.iter().filter(|row| row.unread > 0).map(unread_in).collect();
-            Ok(Unread { total: conversations.iter().map(|unread| unread.count).sum(), conversations })
+            Ok(Unread {
+                total: conversations.iter().map(|unread| unread.count).sum(),
+                conversations,
+                topics: Vec::new(),
+            })
         })
         .await
     }
@@ -218,7 +247,12 @@ impl Store {
         let statement = self.statement(self.sql(PEOPLE, PEOPLE_SQLITE), [ids, most.into()]);
         let mut people: HashMap<i64, Vec<Participant>> = HashMap::new();
         for row in ParticipantRow::find_by_statement(statement).all(&self.db()).await? {
-            let participant = Participant { person: row.person.into(), role: row.seat_role.into(), online: false };
+            let participant = Participant {
+                person: row.person.into(),
+                role: row.seat_role.into(),
+                online: false,
+                unread: count(row.seat_unread),
+            };
             people.entry(row.conversation_id).or_default().push(participant);
         }
         for conversation in &mut page {

@@ -9,8 +9,9 @@ use super::Store;
 use super::failure::Failure;
 use super::rows::MessageRow;
 use super::sql::message_columns;
+use super::topics::Placed;
 use crate::error::ChatError;
-use crate::protocol::command::Page;
+use crate::protocol::command::{History, Page};
 use crate::protocol::reply::Messages;
 use crate::protocol::{ConversationId, ConversationRef, Message, MessageId, Seq, UserId};
 
@@ -43,6 +44,8 @@ impl Store {
         let (sql, name) = match conversation {
             ConversationRef::Id(id) => ("SELECT id FROM conversation WHERE id = $1", Value::from(id.0)),
             ConversationRef::Key(key) => ("SELECT id FROM conversation WHERE key = $1", Value::from(&**key)),
+            // Who asks decides what it is: that is `between`.
+            ConversationRef::Between(_) => return Err(ChatError::Internal),
         };
         self.call(async {
             let row = self.db().query_one_raw(self.statement(sql, [name])).await?;
@@ -51,7 +54,7 @@ impl Store {
         .await
     }
 
-    /// A page of a conversation, oldest first, in at most three queries.
+    /// A page of a conversation, oldest first, in at most four queries.
     ///
     /// # Errors
     /// `not_found` where there is no such conversation, the caller is no participant, or the message that the page
@@ -59,16 +62,22 @@ impl Store {
     pub async fn history(
         &self,
         caller: &UserId,
-        conversation: &ConversationRef,
-        page: Page,
-        limit: u32,
+        history: &History,
     ) -> Result<Messages, ChatError> {
+        let History { conversation, page, limit, readers } = history;
+        let (page, limit) = (*page, *limit);
         self.call(async {
-            let conversation = self.seated(caller, conversation).await?;
+            let Placed { topic, last_seq } = self.seated_topic(caller, conversation).await?;
+            let conversation = topic.id;
             let more = i64::from(limit) + 1;
             let mut messages = match page {
                 Page::Newest => self.before(conversation, Seq(i64::MAX), more).await?,
                 Page::Before(seq) => self.before(conversation, seq, more).await?,
+                Page::Numbered(number) => {
+                    // Places have no gaps, so that a page's begin is known.
+                    let newer = i64::from(number.saturating_sub(1)) * i64::from(limit);
+                    self.before(conversation, Seq(last_seq.0 - newer).next(), more).await?
+                }
                 Page::BeforeMessage(id) => {
                     let seq = self.place(conversation, id).await?;
                     self.before(conversation, seq, more).await?
@@ -81,7 +90,8 @@ impl Store {
             if !matches!(page, Page::After(_)) {
                 messages.reverse();
             }
-            Ok(Messages { conversation, messages, has_more })
+            let readers = if *readers { self.readers(conversation).await? } else { Vec::new() };
+            Ok(Messages { topic, messages, has_more, last_seq, readers })
         })
         .await
     }
@@ -109,6 +119,10 @@ impl Store {
         let (sql, name) = match conversation {
             ConversationRef::Id(id) => (SEAT_BY_ID, Value::from(id.0)),
             ConversationRef::Key(key) => (SEAT_BY_KEY, Value::from(&**key)),
+            ConversationRef::Between(between) => {
+                let found = self.find_between(user, between).await?;
+                return Ok(found.ok_or(ChatError::NotFound("conversation"))?);
+            }
         };
         let row = self.db().query_one_raw(self.statement(sql, [name, user.as_str().into()])).await?;
         let row = row.ok_or(ChatError::NotFound("conversation"))?;

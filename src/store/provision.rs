@@ -46,6 +46,9 @@ macro_rules! create {
 }
 const CREATE_BY_KEY: &str = create!("key");
 const CREATE_BY_PAIR: &str = create!("pair_key");
+/// One of two people on a subject; nothing where the two have one, or somebody has the key.
+const CREATE_PAIR: &str = "INSERT INTO conversation (pair_key, key, kind, subject_kind, subject_id, active_at_ms, created_at_ms) \
+     VALUES ($1, $2, $3, $4, $5, $6, $6) ON CONFLICT DO NOTHING RETURNING id";
 const UPDATE: &str = "UPDATE conversation SET kind = COALESCE($2, kind), title = COALESCE($3, title), \
      subject_kind = COALESCE($4, subject_kind), subject_id = COALESCE($5, subject_id) WHERE key = $1 RETURNING id";
 /// The conversation of two people alone on a subject (`$3`, `$4`), or on none: one that they opened, or that the shop made for them.
@@ -146,6 +149,7 @@ impl Store {
             let (sql, value) = match name {
                 ConversationRef::Id(id) => (LOCK_BY_ID, Value::from(id.0)),
                 ConversationRef::Key(key) => (LOCK_BY_KEY, Value::from(&**key)),
+                ConversationRef::Between(_) => return Err(ChatError::Internal.into()),
             };
             // Two people are no pair any more once one of them left, so their next conversation is a new one.
             let row = db.query_one_raw(self.statement(sql, [value])).await?;
@@ -172,9 +176,13 @@ impl Store {
         if people.len() < 2 {
             return Err(ChatError::invalid("a conversation needs somebody else"));
         }
-        let pair = pair_key(&people, open.subject.as_ref());
+        let two = match (people.len(), people.keys().next(), people.keys().next_back()) {
+            (2, Some(first), Some(last)) => Some((*first, *last)),
+            _ => None,
+        };
+        let pair = two.map(|(first, last)| pair_key(first, last, open.subject.as_ref()));
         self.call(async {
-            if let (2, Some(first), Some(last)) = (people.len(), people.keys().next(), people.keys().next_back()) {
+            if let Some((first, last)) = two {
                 let (kind, id) = open.subject.as_ref().map(|(kind, id)| (&**kind, &**id)).unzip();
                 let values = [first.as_str().into(), last.as_str().into(), kind.into(), id.into()];
                 if let Some(row) = self.db().query_one_raw(self.statement(FIND_TOGETHER, values)).await? {
@@ -201,6 +209,45 @@ impl Store {
             Ok((id, is_new))
         })
         .await
+    }
+
+    /// Opens the conversation of two people on a subject, or finds the one that was opened meanwhile.
+    pub(super) async fn open_pair(
+        &self,
+        people: [(&UserId, &'static str); 2],
+        subject: &(Arc<str>, Arc<str>),
+        key: Option<&str>,
+    ) -> Result<ConversationId, Failure> {
+        let [(one, _), (other, _)] = people;
+        let pair = pair_key(one, other, Some(subject));
+        let seats: BTreeMap<&UserId, Option<&str>> =
+            people.into_iter().map(|(user, role)| (user, Some(role).filter(|role| !role.is_empty()))).collect();
+        let writing = self.inner.begin().await?;
+        let db = &writing.transaction;
+        self.users_exist(db, seats.keys().copied()).await?;
+        self.subject_exists(db, &subject.0, &subject.1).await?;
+        let now = Timestamp::now().0;
+        // A key that somebody else has is not worth a conversation: it goes without.
+        for key in [key, None] {
+            let values = [
+                pair.as_str().into(),
+                key.into(),
+                DIRECT.into(),
+                (*subject.0).into(),
+                (*subject.1).into(),
+                now.into(),
+            ];
+            if let Some(row) = db.query_one_raw(self.statement(CREATE_PAIR, values)).await? {
+                let id = ConversationId(row.try_get_by_index(0)?);
+                self.seat(db, id, &seats).await?;
+                writing.commit().await?;
+                return Ok(id);
+            }
+            if let Some(row) = db.query_one_raw(self.statement(FIND_PAIR, [pair.as_str().into()])).await? {
+                return Ok(ConversationId(row.try_get_by_index(0)?));
+            }
+        }
+        Err(ChatError::unavailable().into())
     }
 
     async fn users_exist<'a>(
@@ -287,15 +334,11 @@ const fn kind_of(people: usize) -> &'static str {
     if people <= 2 { DIRECT } else { GROUP }
 }
 
-/// The name of two people's conversation on a subject, or on none; `None` where there are not two. JSON keeps the
-/// parts apart whatever they hold.
-fn pair_key(people: &BTreeMap<&UserId, Option<&str>>, subject: Option<&(Arc<str>, Arc<str>)>) -> Option<String> {
-    if people.len() != 2 {
-        return None;
-    }
+/// The name of two people's conversation on a subject, or on none. JSON keeps the parts apart whatever they hold.
+pub(super) fn pair_key(one: &UserId, other: &UserId, subject: Option<&(Arc<str>, Arc<str>)>) -> String {
     let subject = subject.iter().flat_map(|(kind, id)| [&**kind, &**id]);
-    let parts: Vec<&str> = people.keys().map(|user| user.as_str()).chain(subject).collect();
-    Some(json!(parts).to_string())
+    let parts: Vec<&str> = [one.min(other), one.max(other)].into_iter().map(UserId::as_str).chain(subject).collect();
+    json!(parts).to_string()
 }
 
 /// A subject as the database holds it, in the words of the call that changes it.

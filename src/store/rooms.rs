@@ -10,13 +10,14 @@ use super::Store;
 use super::rows::{PersonRow, count};
 use super::sql::person_columns;
 use crate::error::ChatError;
-use crate::protocol::{ConversationId, Person, Seq};
+use crate::protocol::model::{Subject, TOPIC_PEOPLE_MAX, Topic};
+use crate::protocol::{ConversationId, Person, Seq, UserId};
 
 /// A conversation with everyone in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomRow {
-    /// Its number.
-    pub id: ConversationId,
+    /// What it is.
+    pub topic: Arc<Topic>,
     /// The newest place.
     pub last_seq: Seq,
     /// Everyone in it, by user id.
@@ -43,6 +44,12 @@ pub struct Seat {
 #[derive(Debug, FromQueryResult)]
 struct SeatRow {
     last_seq: i64,
+    c_key: Option<String>,
+    c_kind: String,
+    subject_kind: Option<String>,
+    subject_id: Option<String>,
+    subject_title: Option<String>,
+    subject_owner: Option<String>,
     seat_role: Option<String>,
     received_seq: Option<i64>,
     read_seq: Option<i64>,
@@ -53,10 +60,12 @@ struct SeatRow {
 
 /// One statement, so that the newest place and the cursors are of the same moment.
 pub(super) const ROOM: &str = concat!(
-    "SELECT c.last_seq, p.role AS seat_role, p.received_seq, p.read_seq, ",
+    "SELECT c.last_seq, c.key AS c_key, c.kind AS c_kind, c.subject_kind, c.subject_id, s.title AS subject_title, ",
+    "s.owner_id AS subject_owner, p.role AS seat_role, p.received_seq, p.read_seq, ",
     person_columns!(),
     ", (SELECT count(*) FROM message AS o WHERE o.conversation_id = p.conversation_id AND o.sender_id = p.user_id ",
     "AND o.seq > p.read_seq) AS own_after_read FROM conversation AS c ",
+    "LEFT JOIN subject AS s ON s.kind = c.subject_kind AND s.id = c.subject_id ",
     "LEFT JOIN participant AS p ON p.conversation_id = c.id LEFT JOIN app_user AS u ON u.id = p.user_id ",
     "WHERE c.id = $1 ORDER BY p.user_id"
 );
@@ -72,11 +81,26 @@ impl Store {
             let rows = SeatRow::find_by_statement(statement).all(&self.db()).await?;
             let Some(first) = rows.first() else { return Ok(None) };
             let last_seq = Seq(first.last_seq);
-            let people = rows.into_iter().filter_map(seat).collect();
-            Ok(Some(RoomRow { id: conversation, last_seq, people }))
+            let mut topic = topic(conversation, first);
+            let people: Vec<_> = rows.into_iter().filter_map(seat).collect();
+            if people.len() <= TOPIC_PEOPLE_MAX {
+                topic.people = people.iter().map(|seat| (seat.person.clone(), Arc::clone(&seat.role))).collect();
+            }
+            Ok(Some(RoomRow { topic: Arc::new(topic), last_seq, people }))
         })
         .await
     }
+}
+
+fn topic(id: ConversationId, row: &SeatRow) -> Topic {
+    let text = |text: &Option<String>| text.as_deref().map(Arc::<str>::from);
+    let subject = text(&row.subject_kind).zip(text(&row.subject_id)).map(|(kind, id)| Subject {
+        kind,
+        id,
+        title: text(&row.subject_title),
+        owner: row.subject_owner.as_deref().map(UserId::stored),
+    });
+    Topic { id, key: text(&row.c_key), kind: row.c_kind.as_str().into(), subject, people: Vec::new() }
 }
 
 fn seat(row: SeatRow) -> Option<Seat> {

@@ -29,7 +29,24 @@ macro_rules! unread_count {
     };
 }
 
-pub(super) use {message_columns, person_columns, unread_count};
+/// The columns of a `TopicRow` beside its person's, of what [`topic_joins`] joins.
+macro_rules! topic_columns {
+    () => {
+        "c.id AS c_id, c.key AS c_key, c.kind AS c_kind, c.last_seq AS c_last_seq, c.subject_kind, c.subject_id, \
+         s.title AS subject_title, s.owner_id AS subject_owner, p.role AS seat_role"
+    };
+}
+
+/// Conversations with what they are about and, where they are few, everyone in them. Few is `TOPIC_PEOPLE_MAX`.
+macro_rules! topic_joins {
+    () => {
+        " FROM conversation AS c LEFT JOIN subject AS s ON s.kind = c.subject_kind AND s.id = c.subject_id \
+         LEFT JOIN participant AS p ON p.conversation_id = c.id AND c.participant_count <= 8 \
+         LEFT JOIN app_user AS u ON u.id = p.user_id "
+    };
+}
+
+pub(super) use {message_columns, person_columns, topic_columns, topic_joins, unread_count};
 
 /// A list of texts as one parameter: an array on PostgreSQL (SeaORM's know no NULL), JSON on SQLite.
 pub(super) fn texts<'a>(backend: DbBackend, texts: impl IntoIterator<Item = &'a str>) -> Value {

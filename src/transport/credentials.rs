@@ -17,9 +17,14 @@ pub const COOKIE: &str = "haggle_token";
 /// The token in `Authorization: Bearer` (RFC 6750 section 2.1).
 #[must_use]
 pub fn bearer(request: &HttpRequest) -> Option<String> {
-    let header = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
+    bearer_in(request.headers().get(AUTHORIZATION)?.to_str().ok()?).map(str::to_owned)
+}
+
+/// The token in the value of an `Authorization` header.
+#[must_use]
+pub fn bearer_in(header: &str) -> Option<&str> {
     let (scheme, token) = header.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// The token in the subprotocol pair `haggle.v1, bearer.<token>`, the one place where a browser's script can put it.

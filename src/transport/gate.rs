@@ -10,6 +10,7 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
+use socketio::engine::RequestHead;
 
 use crate::error::ChatError;
 
@@ -85,13 +86,24 @@ impl Gate {
 /// (`X-Forwarded-For`, the last entry, which the proxy itself wrote). From anywhere else the header counts for nothing.
 #[must_use]
 pub fn address(request: &HttpRequest) -> Option<IpAddr> {
-    let peer = request.peer_addr()?.ip().to_canonical();
-    if !is_private(peer) {
-        return Some(peer);
-    }
     let forwarded = request.headers().get_all("x-forwarded-for").last();
-    let last = forwarded.and_then(|header| header.to_str().ok()).and_then(|header| header.rsplit(',').next());
-    Some(last.and_then(|address| address.trim().parse().ok()).unwrap_or(peer))
+    Some(seen_as(request.peer_addr()?.ip(), forwarded.and_then(|header| header.to_str().ok())))
+}
+
+/// Whose connection it is, as [`address`] tells it, of a request that is over.
+#[must_use]
+pub fn address_of(request: &RequestHead) -> Option<IpAddr> {
+    let forwarded = request.headers().filter(|(name, _)| *name == "x-forwarded-for").last();
+    Some(seen_as(request.peer_addr()?.ip(), forwarded.map(|(_, value)| value)))
+}
+
+fn seen_as(peer: IpAddr, forwarded: Option<&str>) -> IpAddr {
+    let peer = peer.to_canonical();
+    if !is_private(peer) {
+        return peer;
+    }
+    let last = forwarded.and_then(|header| header.rsplit(',').next());
+    last.and_then(|address| address.trim().parse().ok()).unwrap_or(peer)
 }
 
 fn is_private(address: IpAddr) -> bool {

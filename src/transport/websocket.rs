@@ -21,7 +21,7 @@ use super::gate;
 use super::origin::Verdict;
 use super::rest::problem::Problem;
 use crate::actor::outbox::Outbox;
-use crate::actor::session::Session;
+use crate::actor::session::{Arrival, Session};
 use crate::error::ChatError;
 use crate::vocabulary::Vocabulary;
 
@@ -54,7 +54,8 @@ pub async fn connect(
     let open = {
         let outbox = Arc::clone(&outbox);
         let patience = shared.patience;
-        move || Session::open(codec, outbox, door, patience, claims)
+        let arrival = claims.map_or(Arrival::Anonymous, Arrival::Known);
+        move || Session::open(codec, outbox, door, patience, arrival)
     };
     let pump = Pump::new(Box::new(open), Arc::clone(&outbox), codec, Rc::clone(&tally), passage);
     WsResponseBuilder::new(pump, &request, Guard::new(payload, outbox, tally))

@@ -13,13 +13,13 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use self::wire::ConversationName;
-use super::{Codec, Incoming, Request, Tag, Vocabulary, Welcome};
+use super::{Audience, Call, Codec, Incoming, Manner, Request, Tag, Vocabulary, Welcome, Word};
 use crate::error::ChatError;
 use crate::protocol::command::{
     CONVERSATIONS_MAX, Conversations, History, Join, Leave, ListCursor, Mark, PAGE_DEFAULT, PAGE_MAX, Page, Read,
-    Received, Send, Typing,
+    Received, Send, Since, Typing,
 };
-use crate::protocol::{Body, ClientId, Command, ConversationRef, Event, Reply, Seq};
+use crate::protocol::{Body, ClientId, Command, ConversationRef, Event, Reply, Seq, Topic};
 
 /// How long somebody is seen typing without saying so again (CONTRACT section 3).
 pub const TYPING_LASTS: Duration = Duration::from_secs(5);
@@ -61,44 +61,52 @@ impl Codec for Native {
         Vocabulary::Native
     }
 
-    fn decode(&self, frame: &str) -> Request {
+    fn manner(&self) -> Manner {
+        Manner { echo: false, everywhere: false, acknowledges: true, queue: false }
+    }
+
+    fn decode(&self, call: &Call<'_>) -> Request {
+        let frame = call.body;
         // An array could stand for the fields in their order; nobody means that.
         if !frame.trim_ascii_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(frame).is_ok() {
             let error = ChatError::invalid("a frame is a JSON object");
             return Request { tag: Tag::default(), incoming: Err(error) };
         }
         match serde_json::from_str::<Frame<'_>>(frame) {
-            Ok(frame) => Request { tag: Tag { id: frame.id }, incoming: incoming(frame) },
+            Ok(frame) => Request { tag: numbered(frame.id), incoming: incoming(frame) },
             Err(error) => {
                 let id = serde_json::from_str::<OnlyId>(frame).ok().and_then(|only| only.id);
-                Request { tag: Tag { id }, incoming: Err(unreadable(&error)) }
+                Request { tag: numbered(id), incoming: Err(unreadable(&error)) }
             }
         }
     }
 
-    fn event(&self, event: &Event, joined: bool) -> Option<ByteString> {
+    fn event(&self, event: &Event, _: Option<&Topic>, audience: Audience) -> Option<ByteString> {
         let personal = matches!(event, Event::Unread(_) | Event::Presence(_) | Event::Bye(_));
-        if joined || personal { write(&wire::event(event)) } else { None }
+        if audience.joined || personal { write(&wire::event(event)) } else { None }
     }
 
-    fn reply(&self, tag: &Tag, reply: &Result<Reply, ChatError>) -> Option<ByteString> {
-        match reply {
+    fn reply(&self, tag: &Tag, reply: &Result<Reply, ChatError>) -> Vec<Word> {
+        let frame = match reply {
             Ok(reply) => write(&Answer { id: tag.id, ok: true, rest: wire::Answer::of(reply) }),
             Err(error) => write(&Refusal { id: tag.id, ok: false, error: wire::Error::of(error) }),
-        }
+        };
+        frame.map(Word::Answer).into_iter().collect()
     }
 
-    fn welcome(&self, tag: &Tag, welcome: &Welcome) -> Option<ByteString> {
-        write(&Answer {
-            id: tag.id,
-            ok: true,
-            rest: wire::Welcome {
-                user_id: welcome.person.id.as_str(),
-                name: &welcome.person.name,
-                unread: welcome.unread,
-            },
-        })
+    fn welcome(&self, tag: &Tag, welcome: &Welcome) -> Vec<Word> {
+        let rest = wire::Welcome {
+            user_id: welcome.person.id.as_str(),
+            name: &welcome.person.name,
+            unread: welcome.unread,
+        };
+        write(&Answer { id: tag.id, ok: true, rest }).map(Word::Answer).into_iter().collect()
     }
+}
+
+/// A frame's answer is told by its number.
+fn numbered(id: Option<i64>) -> Tag {
+    Tag { id, ..Tag::default() }
 }
 
 #[derive(Serialize)]
@@ -148,7 +156,11 @@ fn incoming(frame: Frame<'_>) -> Result<Incoming, ChatError> {
     };
     Ok(Incoming::Command(match kind {
         "auth" => return frame.token.map(|token| Incoming::Auth(token.into_owned())).ok_or_else(|| missing("token")),
-        "join" => Command::Join(Join { conversation: conversation(&frame)?, after: seq(frame.after)? }),
+        "join" => Command::Join(Join {
+            conversation: conversation(&frame)?,
+            since: seq(frame.after)?.map_or(Since::Now, Since::Place),
+            recent: 0,
+        }),
         "leave" => Command::Leave(Leave(conversation(&frame)?)),
         "send" => Command::Send(Send {
             conversation: conversation(&frame)?,
@@ -167,10 +179,12 @@ fn incoming(frame: Frame<'_>) -> Result<Incoming, ChatError> {
             conversation: conversation(&frame)?,
             page: page(frame.before, frame.after)?,
             limit: limit(frame.limit, PAGE_DEFAULT, PAGE_MAX)?,
+            readers: false,
         }),
         "conversations" => Command::Conversations(Conversations {
             limit: limit(frame.limit, PAGE_DEFAULT, CONVERSATIONS_MAX)?,
             cursor: frame.cursor.as_deref().map(list_cursor).transpose()?,
+            about: None,
         }),
         _ => {
             return Err(ChatError::invalid(

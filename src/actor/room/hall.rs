@@ -16,7 +16,7 @@ use crate::actor::persistence::{RoomRow, Seat};
 use crate::actor::{Deliver, Listener};
 use crate::protocol::model::Participant;
 use crate::protocol::reply::{Listed, UnreadIn};
-use crate::protocol::{ConversationId, Message, Person, Seq, SessionId, UserId};
+use crate::protocol::{Message, Person, Seq, SessionId, Topic, UserId};
 use crate::vocabulary::Fanout;
 
 /// Participants that the answer to a join lists at most: with 10,000 of them it would be a megabyte for each who joins.
@@ -50,7 +50,8 @@ pub(super) enum Audience<'a> {
 
 /// Seats, members and the newest place that was told.
 pub(super) struct Hall {
-    conversation: ConversationId,
+    /// What the conversation is.
+    pub(super) topic: Arc<Topic>,
     directory: Arc<Directory>,
     /// The newest place that members were told.
     pub(super) last_seq: Seq,
@@ -67,7 +68,7 @@ impl Hall {
     pub(super) fn open(row: RoomRow, directory: Arc<Directory>) -> Self {
         let seats = row.people.into_iter().map(|seat| (seat.person.id.clone(), seat)).collect();
         Self {
-            conversation: row.id,
+            topic: row.topic,
             directory,
             last_seq: row.last_seq,
             seats,
@@ -79,6 +80,7 @@ impl Hall {
 
     /// Goes by a new list of participants: whoever stays keeps what the room knows of them, for it is newer than the list.
     pub(super) fn reseat(&mut self, row: RoomRow) {
+        self.topic = row.topic;
         let mut before = std::mem::take(&mut self.seats);
         for mut seat in row.people {
             if let Some(known) = before.remove(&seat.person.id) {
@@ -160,6 +162,9 @@ impl Hall {
     pub(super) fn rename(&mut self, person: &Person) {
         if let Some(seat) = self.seats.get_mut(&person.id) {
             seat.person = person.clone();
+            let topic = Arc::make_mut(&mut self.topic);
+            let named = topic.people.iter_mut().filter(|(known, _)| known.id == person.id);
+            named.for_each(|(known, _)| *known = person.clone());
         }
     }
 
@@ -174,6 +179,7 @@ impl Hall {
                     person: seat.person.clone(),
                     role: Arc::clone(&seat.role),
                     online: self.directory.is_online(&seat.person.id),
+                    unread: 0,
                 },
                 received: seat.received,
                 read: seat.read,
@@ -185,7 +191,7 @@ impl Hall {
     pub(super) fn unread(&self, seat: &Seat) -> UnreadIn {
         let after_read = u64::try_from(self.last_seq.0 - seat.read.0).unwrap_or(0);
         UnreadIn {
-            conversation: self.conversation,
+            conversation: self.topic.id,
             count: after_read.saturating_sub(seat.own_after_read),
             last_seq: self.last_seq,
         }

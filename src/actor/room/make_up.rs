@@ -3,6 +3,7 @@
 //! What lives here: noticing that something may be stored that nobody heard of, reading it, and telling it before anything newer.
 //! What must not: answering who sent it (they were told `unavailable` and send again with the same client id).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -125,7 +126,7 @@ impl Room {
             .map(|message| {
                 hall.count(&message);
                 counter!("haggle_messages_in_total").increment(1);
-                Fanout::new(Event::Message(message), None)
+                Fanout::new(Event::Message(message), Some(Arc::clone(&hall.topic)), None)
             })
             .collect();
         if !events.is_empty() {

@@ -1,21 +1,23 @@
-//! Joined conversations and catching up: register for live events first, read the database from the cursor, then go live.
+//! How far a session was told, and catching up: register for live events first, read the database from the cursor, then go live.
 //!
-//! What lives here: how far a session was told in each conversation, and filling what is missing from the database, a page at
-//! a time, no faster than the client reads. What must not: who may join (rooms decide).
+//! What lives here: the places of a session in its conversations, and filling what is missing from the database, a page at a time,
+//! no faster than the client reads. What must not: who may join (rooms decide), or joins that overtake each other (`joins.rs`).
 //!
 //! While it catches up a session only notes how far the conversation has come; each page moves its own place forward until the two
 //! meet, in one turn of the actor. So nothing is skipped, nothing doubled, and nothing is kept in memory but a page.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
 use metrics::counter;
 
-use super::{Outcome, Session, State};
+use super::{Outcome, Session, Standing, State};
 use crate::error::ChatError;
-use crate::protocol::{ConversationId, Event, Message, Reply, Seq};
-use crate::vocabulary::Fanout;
+use crate::protocol::command::QUEUE_MAX;
+use crate::protocol::{ConversationId, Event, Message, Reply, Seq, Topic, UserId};
+use crate::vocabulary::{Audience, Fanout, Hearer};
 
 /// How long a session waits for its client to read before it looks again.
 pub(super) const BREATH: Duration = Duration::from_millis(5);
@@ -23,193 +25,271 @@ pub(super) const BREATH: Duration = Duration::from_millis(5);
 const BREATH_MAX: Duration = Duration::from_millis(250);
 /// How long a session waits before it asks a database again that did not answer.
 const RETRY: Duration = Duration::from_millis(500);
+/// Messages that may wait to be noted as flushed before the session looks by itself.
+const UNFLUSHED_ENOUGH: usize = 64;
 
-/// A join under way.
-pub(super) struct Joining {
-    /// It was this session's so many-th.
-    number: u64,
-    /// The last place that the client has seen, where it wants what comes after.
-    after: Option<Seq>,
+/// A conversation that this session hears.
+pub(super) struct Place {
+    /// The last place that this session was told.
+    pub(super) told: Seq,
+    /// The newest place there is.
+    pub(super) head: Seq,
+    /// What is being made up for; `None` while live.
+    pub(super) behind: Option<Box<Behind>>,
+    /// Which of the session's joins this is; `None` where it hears without having joined.
+    pub(super) join: Option<u64>,
 }
 
-/// A conversation that this session has joined.
-pub(super) struct Joined {
-    /// The last place that this session was told.
-    told: Seq,
-    /// The newest place there is.
-    head: Seq,
-    /// Messages read and not told yet; `None` while live.
-    page: Option<VecDeque<Message>>,
-    /// Which of the session's joins this is.
-    join: u64,
+/// What a session does that is not where the conversation is.
+#[derive(Default)]
+pub(super) struct Behind {
+    /// Messages read and not told yet.
+    page: VecDeque<Message>,
+    /// What they were said in.
+    topic: Option<Arc<Topic>>,
+    /// One's own messages up to and with this place are no news to any of one's devices.
+    pub(super) others_until: Seq,
+    /// What this session itself has sent meanwhile, where it is not told that.
+    own: Vec<Seq>,
+}
+
+impl Place {
+    /// A place that is where the conversation is.
+    pub(super) fn live(told: Seq) -> Self {
+        Self { told, head: told, behind: None, join: None }
+    }
+
+    pub(super) fn is_joined(&self) -> bool {
+        self.join.is_some()
+    }
+
+    /// Behind from here on, if it was not.
+    fn fall_behind(&mut self) -> &mut Behind {
+        self.behind.get_or_insert_default()
+    }
 }
 
 impl Session {
-    /// A join begins.
-    pub(super) fn begin_join(&mut self, after: Option<Seq>) -> Joining {
-        self.joining += 1;
-        self.joins += 1;
-        Joining { number: self.joins, after }
-    }
-
-    /// A leave begins; it stands in one order with the joins.
-    pub(super) fn begin_leave(&mut self) -> u64 {
-        self.joins += 1;
-        self.joins
-    }
-
-    /// A leave was answered: it ends the joins before it, also those whose answers it has overtaken, and none after it.
-    pub(super) fn left(&mut self, conversation: ConversationId, leave: u64) {
-        if self.joined.get(&conversation).is_some_and(|place| place.join < leave) {
-            self.joined.remove(&conversation);
-        }
-        if self.joining > 0 {
-            self.left.insert(conversation, leave);
+    /// Notes how far a conversation was told while this session could not hear.
+    pub(super) fn note_early(&mut self, event: &Event) {
+        if let Event::Message(message) = event
+            && (self.codec.manner().everywhere || self.joining > 0)
+        {
+            let early = self.early.entry(message.conversation).or_insert((message.seq, message.seq));
+            early.1 = early.1.max(message.seq);
         }
     }
 
-    /// The user was removed from a conversation. A join that its room answered before may still be on its way here.
-    pub(super) fn remove(&mut self, conversation: ConversationId) {
-        self.joined.remove(&conversation);
-        self.early.remove(&conversation);
-        if self.joining > 0 {
-            self.removed.insert(conversation, self.joins);
+    /// Takes the places that the database gave on connecting, and what rooms told meanwhile. What none of the user's devices has
+    /// received is told first.
+    pub(super) fn take_places(&mut self, places: &[Standing]) {
+        let Some(user) = self.caller().map(|caller| caller.person.id.clone()) else { return };
+        let queue = self.codec.manner().queue;
+        // The oldest activity first, as it happened.
+        for standing in places.iter().rev() {
+            let conversation = standing.conversation;
+            let early = self.early.remove(&conversation).map_or(Seq(0), |(_, last)| last);
+            let told = if queue { self.unheard(&user, standing) } else { standing.last_seq };
+            let place = Place { head: standing.last_seq.max(early), ..Place::live(told) };
+            self.begin_behind(conversation, place, standing.last_seq);
+        }
+        for (conversation, (first, last)) in std::mem::take(&mut self.early) {
+            let place = Place { head: last, ..Place::live(Seq(first.0 - 1)) };
+            self.begin_behind(conversation, place, Seq(0));
         }
     }
 
-    /// Refuses a join that was answered before its user was removed.
-    pub(super) fn still_there(&self, join: &Joining, outcome: &Outcome) -> Result<(), ChatError> {
-        let Ok(Reply::Joined(joined)) = outcome else { return Ok(()) };
-        let removed = self.removed.get(&joined.conversation).is_some_and(|joins| join.number <= *joins);
-        if removed { Err(ChatError::NotFound("conversation")) } else { Ok(()) }
+    /// After which place the queue begins.
+    pub(super) fn unheard(&self, user: &UserId, standing: &Standing) -> Seq {
+        let noted = self.door.receipts().noted(user, standing.conversation);
+        let oldest = Seq(standing.last_seq.0 - QUEUE_MAX);
+        standing.received.max(noted).max(oldest).min(standing.last_seq)
     }
 
-    /// A join was answered.
-    pub(super) fn joined(&mut self, ctx: &mut Context<Self>, join: &Joining, outcome: Outcome) {
-        self.joining -= 1;
-        let early = if self.joining == 0 {
-            self.removed.clear();
-            std::mem::take(&mut self.early)
-        } else {
-            self.early.clone()
-        };
-        let ended = if self.joining == 0 { std::mem::take(&mut self.left) } else { self.left.clone() };
-        let Ok(Reply::Joined(joined)) = outcome else { return };
-        if ended.get(&joined.conversation).is_some_and(|leave| join.number < *leave) {
-            return;
+    fn begin_behind(&mut self, conversation: ConversationId, mut place: Place, others_until: Seq) {
+        if place.told < place.head {
+            place.fall_behind().others_until = others_until;
+            self.backlog.push_back(conversation);
         }
-        let mut head = early.get(&joined.conversation).copied().unwrap_or_default().max(joined.last_seq);
-        let mut told = joined.last_seq;
-        // Joined already: what was told meanwhile is not told again, and what is being read goes on.
-        if let Some(place) = self.joined.get_mut(&joined.conversation) {
-            head = head.max(place.head);
-            told = told.max(place.told);
-            // Answers can overtake each other; the join that was asked for last counts.
-            if place.join > join.number || place.page.is_some() && join.after.is_none() {
-                place.head = head;
-                return;
-            }
+        self.places.insert(conversation, place);
+    }
+
+    /// Catches up with the conversations of the backlog, one after the other: a user may have thousands.
+    pub(super) fn tell_backlog(&mut self, ctx: &mut Context<Self>) {
+        if self.telling.is_none()
+            && let Some(conversation) = self.backlog.pop_front()
+        {
+            self.telling = Some(conversation);
+            self.catch_up(ctx, conversation);
         }
-        let told = join.after.unwrap_or(told).min(head);
-        self.joined.insert(joined.conversation, Joined { told, head, page: None, join: join.number });
-        if told < head {
-            self.catch_up(ctx, joined.conversation);
+    }
+
+    /// There is nothing more to catch up with in a conversation.
+    fn caught_up(&mut self, ctx: &mut Context<Self>, conversation: ConversationId) {
+        if self.telling == Some(conversation) {
+            self.telling = None;
+            // In a turn of its own: there may be thousands.
+            ctx.run_later(Duration::ZERO, |session, ctx| session.tell_backlog(ctx));
         }
     }
 
     /// Hears one event of a conversation.
-    pub(super) fn hear(&mut self, ctx: &mut Context<Self>, fanout: &Fanout, joined: bool) {
+    pub(super) fn hear(&mut self, ctx: &mut Context<Self>, fanout: &Fanout, hearer: &Hearer<'_>) {
         let Event::Message(message) = &fanout.event else {
-            return self.write(ctx, fanout, joined);
+            return self.write(ctx, fanout, hearer);
         };
-        if !joined {
-            if fanout.origin != Some(self.id) {
-                self.write(ctx, fanout, false);
+        let manner = self.codec.manner();
+        let (conversation, seq) = (message.conversation, message.seq);
+        if !manner.everywhere {
+            if !hearer.audience.joined {
+                return;
+            }
+            if !self.places.contains_key(&conversation) {
+                return self.note_early(&fanout.event);
+            }
+        }
+        let place = self.places.entry(conversation).or_insert_with(|| Place::live(Seq(seq.0 - 1)));
+        place.head = place.head.max(seq);
+        let own = fanout.origin == Some(self.id) && !manner.echo;
+        if seq <= place.told {
+            return;
+        }
+        if let Some(behind) = &mut place.behind {
+            if own && !manner.acknowledges {
+                behind.own.push(seq);
             }
             return;
         }
-        let Some(place) = self.joined.get_mut(&message.conversation) else {
-            if self.joining > 0 {
-                self.early.insert(message.conversation, message.seq);
-            }
-            return;
-        };
-        place.head = place.head.max(message.seq);
-        if place.page.is_some() || message.seq <= place.told {
-            return;
-        }
-        if message.seq > place.told.next() {
+        if seq > place.told.next() {
             counter!("haggle_gaps_filled_total").increment(1);
-            return self.catch_up(ctx, message.conversation);
+            if own && !manner.acknowledges {
+                place.fall_behind().own.push(seq);
+            }
+            return self.catch_up(ctx, conversation);
         }
         // The sender has it as the answer already.
-        if fanout.origin == Some(self.id) {
-            place.told = message.seq;
-        } else if self.outbox.is_busy() {
+        if own {
+            place.told = seq;
+        } else if self.outlet.is_busy() {
             // More at once than may wait, or a slow client: the rest comes from the database, as fast as it is read.
-            self.catch_up(ctx, message.conversation);
+            self.catch_up(ctx, conversation);
         } else {
-            place.told = message.seq;
-            self.write(ctx, fanout, true);
+            place.told = seq;
+            self.write(ctx, fanout, hearer);
         }
     }
 
-    fn write(&mut self, ctx: &mut Context<Self>, fanout: &Fanout, joined: bool) {
-        if let Some(frame) = fanout.frame(self.codec, joined) {
-            if matches!(fanout.event, Event::Message(_)) {
-                counter!("haggle_messages_out_total").increment(1);
-            }
-            if self.outbox.event(frame).is_err() {
-                self.close_slow(ctx);
+    fn write(&mut self, ctx: &mut Context<Self>, fanout: &Fanout, hearer: &Hearer<'_>) {
+        let Some(frame) = fanout.frame(self.codec, hearer) else { return };
+        let Ok(ticket) = self.outlet.event(&frame, self.offset().as_deref()) else { return self.close_slow(ctx) };
+        if let Event::Message(message) = &fanout.event {
+            counter!("haggle_messages_out_total").increment(1);
+            self.wrote(ticket, message.conversation, message.seq);
+        }
+    }
+
+    /// A message was written: it counts as received when it is flushed, where the client does not acknowledge.
+    fn wrote(&mut self, ticket: u64, conversation: ConversationId, seq: Seq) {
+        if !self.codec.manner().acknowledges {
+            self.unflushed.push_back((ticket, conversation, seq));
+            if self.unflushed.len() >= UNFLUSHED_ENOUGH {
+                self.collect();
             }
         }
+    }
+
+    /// The newest messages went out with an answer: they count as told and received like any.
+    pub(super) fn heard_recent(&mut self, outcome: &Outcome) {
+        if let Ok(Reply::Joined(joined)) = outcome
+            && let Some(last) = joined.recent.as_ref().and_then(|recent| recent.messages.last())
+        {
+            let ticket = self.outlet.written();
+            self.wrote(ticket, joined.topic.id, last.seq);
+        }
+    }
+
+    /// Notes what was flushed since the last look.
+    pub(super) fn collect(&mut self) {
+        if self.unflushed.is_empty() {
+            return;
+        }
+        let Some(user) = self.caller().map(|caller| caller.person.id.clone()) else { return };
+        let flushed = self.outlet.flushed();
+        let mut last: Option<(ConversationId, Seq)> = None;
+        while let Some((_, conversation, seq)) = self.unflushed.pop_front_if(|(ticket, ..)| *ticket <= flushed) {
+            if let Some((before, newest)) = last.filter(|(before, _)| *before != conversation) {
+                self.door.receipts().note(&user, before, newest);
+            }
+            last = Some((conversation, seq));
+        }
+        if let Some((conversation, newest)) = last {
+            self.door.receipts().note(&user, conversation, newest);
+        }
+    }
+
+    /// Where the client stands, for transports that resume.
+    pub(super) fn offset(&self) -> Option<String> {
+        None
     }
 
     /// Tells what is at hand and reads what is missing, until this session is where the conversation is.
-    fn catch_up(&mut self, ctx: &mut Context<Self>, conversation: ConversationId) {
+    pub(super) fn catch_up(&mut self, ctx: &mut Context<Self>, conversation: ConversationId) {
         if matches!(self.state, State::Closed) {
             return;
         }
-        let Some(place) = self.joined.get_mut(&conversation) else { return };
-        let page = place.page.get_or_insert_default();
-        while !self.outbox.is_busy() {
-            let Some(message) = page.pop_front() else {
+        let Some(user) = self.caller().map(|caller| caller.person.id.clone()) else { return };
+        while !self.outlet.is_busy() {
+            let Some(place) = self.places.get_mut(&conversation) else { return self.caught_up(ctx, conversation) };
+            let behind = place.behind.get_or_insert_default();
+            let Some(message) = behind.page.pop_front() else {
                 if place.told >= place.head {
-                    place.page = None;
-                    return;
+                    place.behind = None;
+                    return self.caught_up(ctx, conversation);
                 }
                 let told = place.told;
                 return self.read_page(ctx, conversation, told);
             };
             place.told = message.seq;
             place.head = place.head.max(message.seq);
-            counter!("haggle_messages_out_total").increment(1);
-            if let Some(frame) = self.codec.event(&Event::Message(message), true)
-                && self.outbox.event(frame).is_err()
-            {
-                return self.close_slow(ctx);
+            let own = message.sender.id == user;
+            if own && (message.seq <= behind.others_until || behind.own.contains(&message.seq)) {
+                continue;
+            }
+            let (topic, joined) = (behind.topic.clone(), place.is_joined());
+            let fanout = Fanout::new(Event::Message(message), topic, None);
+            let unread = self.unread.count(conversation);
+            self.write(ctx, &fanout, &Hearer { user: &user, audience: Audience { joined, own }, unread });
+            if matches!(self.state, State::Closed) {
+                return;
             }
         }
-        let breath = (self.outbox.stalled_for() / 8).clamp(BREATH, BREATH_MAX);
+        let breath = (self.outlet.stalled_for() / 8).clamp(BREATH, BREATH_MAX);
         ctx.run_later(breath, move |session, ctx| session.catch_up(ctx, conversation));
     }
 
     fn read_page(&mut self, ctx: &mut Context<Self>, conversation: ConversationId, told: Seq) {
         let Some(caller) = self.caller() else { return };
         let reading = self.door.replay(caller.person.id.clone(), conversation, told);
-        ctx.spawn(reading.into_actor(self).map(move |messages, session, ctx| {
-            let Some(place) = session.joined.get_mut(&conversation) else { return };
+        ctx.spawn(reading.into_actor(self).map(move |page, session, ctx| {
+            let Some(place) = session.places.get_mut(&conversation) else {
+                return session.caught_up(ctx, conversation);
+            };
             // A join repeated meanwhile has begun anew.
-            if place.told != told || place.page.is_none() {
+            if place.told != told {
                 return;
             }
-            match messages {
-                Ok(messages) if !messages.is_empty() => {
-                    place.page = Some(messages.into());
+            let Some(behind) = &mut place.behind else { return };
+            match page {
+                Ok(page) if !page.messages.is_empty() => {
+                    behind.page = page.messages.into();
+                    behind.topic = Some(page.topic);
                     session.catch_up(ctx, conversation);
                 }
                 // Removed in between.
-                Err(ChatError::NotFound(_)) => drop(session.joined.remove(&conversation)),
+                Err(ChatError::NotFound(_)) => {
+                    session.places.remove(&conversation);
+                    session.caught_up(ctx, conversation);
+                }
                 // The database is away, or behind what was told: it cannot be complete, so it is not told as if it were.
                 Ok(_) | Err(_) => {
                     ctx.run_later(RETRY, move |session, ctx| session.catch_up(ctx, conversation));

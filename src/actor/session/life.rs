@@ -7,24 +7,29 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix::prelude::*;
+use futures_util::future::{BoxFuture, join_all};
 use metrics::{counter, gauge};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::{debug, info};
 
-use super::{Session, State};
-use crate::actor::Departed;
-use crate::actor::presence::Changed;
+use super::{Session, Standing, State};
+use crate::actor::presence::{Announce, Changed};
+use crate::actor::{Control, Departed};
 use crate::error::ChatError;
 use crate::protocol::command::Claims;
 use crate::protocol::event::Bye;
-use crate::protocol::{Caller, Event, Person};
-use crate::vocabulary::{Incoming, Request, Tag, Welcome};
+use crate::protocol::{Caller, Event, Person, Reply, UserId};
+use crate::vocabulary::{Audience, Incoming, Request, Tag, Welcome, Word};
 
 /// Conversations whose unread counts are told on connecting; the total counts all.
 const UNREAD_TOLD_MAX: usize = 500;
 /// The longest time between two looks at the deadlines.
 const TICK_MAX: Duration = Duration::from_secs(5);
+/// How often a session notes what was flushed, where its client does not acknowledge.
+const COLLECT_EVERY: Duration = Duration::from_secs(1);
+/// How long the other sessions of a user may take to note what was flushed.
+const COLLECTED_WITHIN: Duration = Duration::from_secs(1);
 /// The longest sleep until a token ends.
 const EXPIRY_SLEEP_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long answers under way may take when the server goes down.
@@ -38,7 +43,8 @@ impl Actor for Session {
         debug!(connection = %self.id, "opened");
         self.door.directory().opened(self.id, ctx.address().recipient());
         let slow = self.patience.slow_reader;
-        let tick = (slow / 6).min(self.patience.anonymous / 2).clamp(Duration::from_millis(100), TICK_MAX);
+        let most = if self.codec.manner().acknowledges { TICK_MAX } else { COLLECT_EVERY };
+        let tick = (slow / 6).min(self.patience.anonymous / 2).clamp(Duration::from_millis(100), most);
         ctx.run_interval(tick, Self::look);
     }
 
@@ -58,7 +64,7 @@ impl Session {
                 Ok(claims) => return self.arrive(ctx, claims, Some(tag)),
                 Err(error) => error,
             },
-            Ok(Incoming::Command(_)) => {
+            Ok(Incoming::Command(_) | Incoming::Unknown) => {
                 ChatError::unauthorized("say who you are first: {\"type\":\"auth\",\"token\":…}")
             }
             Err(error) => error,
@@ -75,31 +81,71 @@ impl Session {
         self.state = State::Arriving(Caller { person });
         self.expires_at_s = claims.expires_at_s;
         let arriving = self.door.arrive(claims.clone());
-        let counting = self.door.unread(claims.user);
+        let counting = self.door.unread(claims.user.clone());
+        let placing = self.codec.manner().everywhere.then(|| self.placing(claims.user));
         let arriving = async move {
             let person = arriving.await?;
-            Ok((person, counting.await?))
+            let unread = counting.await?;
+            let places = match placing {
+                Some(placing) => placing.await?,
+                None => Vec::new(),
+            };
+            Ok((person, unread, places))
         };
         ctx.spawn(arriving.into_actor(self).map(move |arrived, session, ctx| {
             if !matches!(session.state, State::Arriving(_)) {
                 return;
             }
-            let (person, unread) = match arrived {
+            let (person, unread, places) = match arrived {
                 Ok(arrived) => arrived,
-                Err(error) => {
-                    if let Some(tag) = &tag {
-                        session.answer(ctx, tag, &Err(ChatError::clone(&error)));
-                    }
-                    let again = matches!(error, ChatError::Unavailable(_) | ChatError::Internal);
-                    return session.close(ctx, Bye::of(&error, again));
-                }
+                Err(error) => return session.turn_away(ctx, tag.as_ref(), &error),
             };
             session.unread.load(unread);
-            session.welcome(ctx, person, tag.as_ref());
+            session.take_places(&places);
+            match session.asking.take() {
+                Some(asking) => {
+                    session.admitted = Some(person);
+                    // The transport may have given up; it says so then, as of any connection that goes.
+                    let _ = asking.send(Ok(()));
+                }
+                None => session.welcome(ctx, person, tag.as_ref()),
+            }
         }));
     }
 
-    fn welcome(&mut self, ctx: &mut Context<Self>, person: Person, tag: Option<&Tag>) {
+    /// Where the user stands, once the user's other sessions have noted what theirs were told.
+    fn placing(&self, user: UserId) -> BoxFuture<'static, Result<Vec<Standing>, ChatError>> {
+        let mut others = Vec::new();
+        self.door.directory().for_each_session(&user, |listener| {
+            if listener.session != self.id {
+                others.push(listener.control.send(Control::Collect));
+            }
+        });
+        let places = self.door.places(user);
+        Box::pin(async move {
+            if !others.is_empty() {
+                drop(tokio::time::timeout(COLLECTED_WITHIN, join_all(others)).await);
+            }
+            places.await
+        })
+    }
+
+    /// The token was good, and its user may not come in, or it cannot be told.
+    fn turn_away(&mut self, ctx: &mut Context<Self>, tag: Option<&Tag>, error: &ChatError) {
+        if let Some(asking) = self.asking.take() {
+            self.depart();
+            // The transport may have given up.
+            let _ = asking.send(Err(error.clone()));
+            return ctx.stop();
+        }
+        if let Some(tag) = tag {
+            self.answer(ctx, tag, &Err(error.clone()));
+        }
+        let again = matches!(error, ChatError::Unavailable(_) | ChatError::Internal);
+        self.close(ctx, Bye::of(error, again));
+    }
+
+    pub(super) fn welcome(&mut self, ctx: &mut Context<Self>, person: Person, tag: Option<&Tag>) {
         // Not try_send: one small message a connection, and whoever is online must be known to be.
         self.door.presence().do_send(Changed(person.id.clone()));
         self.state = State::Live(Caller { person: person.clone() });
@@ -110,16 +156,24 @@ impl Session {
             self.say(ctx, &Event::Unread(unread));
         }
         self.watch_expiry(ctx);
+        self.tell_backlog(ctx);
         self.go_on(ctx);
+    }
+
+    /// The client says whether its user is there.
+    pub(super) fn appear(&mut self, ctx: &mut Context<Self>, caller: &Caller, tag: &Tag, there: bool) {
+        let admitted = self.door.admit(&caller.person.id).and_then(|()| {
+            self.listener.away.store(!there, Ordering::Relaxed);
+            let announced = self.door.presence().try_send(Announce(caller.person.id.clone()));
+            announced.map_err(|_| ChatError::unavailable())
+        });
+        self.answer(ctx, tag, &admitted.map(|()| Reply::Done));
     }
 
     fn greet(&mut self, ctx: &mut Context<Self>, tag: &Tag, person: Person) {
         let welcome = Welcome { person, unread: self.unread.total(), expires_at_s: self.expires_at_s };
-        if let Some(frame) = self.codec.welcome(tag, &welcome)
-            && self.outbox.reply(frame).is_err()
-        {
-            self.close_slow(ctx);
-        }
+        let words = self.codec.welcome(tag, &welcome);
+        self.speak(ctx, tag, words);
     }
 
     /// A known client sends a fresh token: the same user's, or it is refused and the old one goes on.
@@ -182,13 +236,14 @@ impl Session {
             return self.close(ctx, Bye::of(&error, false));
         }
         self.close_expired(ctx);
+        self.collect();
         let slow = self.patience.slow_reader;
-        let stalled = self.outbox.stalled_for().max(self.outbox.silent_for());
+        let stalled = self.outlet.stalled_for().max(self.outlet.silent_for());
         if self.listener.overrun.load(Ordering::Acquire) || stalled > slow {
             return self.close_slow(ctx);
         }
-        if self.outbox.silent_for() > slow / 2 {
-            self.outbox.ping();
+        if self.outlet.silent_for() > slow / 2 {
+            self.outlet.ping();
         }
     }
 
@@ -197,7 +252,7 @@ impl Session {
         if !matches!(self.state, State::Closed) {
             counter!("haggle_slow_readers_total").increment(1);
             info!(connection = %self.id, "cut off: it took too little for too long");
-            self.outbox.clear();
+            self.outlet.clear();
             self.close(ctx, Bye::slow_reader());
         }
     }
@@ -205,7 +260,7 @@ impl Session {
     /// The kernel may let a peer that takes nothing go a moment before this session looks: that is a slow reader too.
     pub(super) fn note_stall(&self) {
         let closed = matches!(self.state, State::Closed);
-        if !closed && self.outbox.stalled_for() > self.patience.slow_reader / 2 {
+        if !closed && self.outlet.stalled_for() > self.patience.slow_reader / 2 {
             counter!("haggle_slow_readers_total").increment(1);
         }
     }
@@ -216,24 +271,27 @@ impl Session {
             return;
         }
         let (code, reason) = (bye.close, Arc::clone(&bye.reason));
-        if let Some(frame) = self.codec.event(&Event::Bye(bye), false) {
+        let audience = Audience { joined: false, own: true };
+        if let Some(frame) = self.codec.event(&Event::Bye(bye), None, audience) {
             // Full or not: the Close frame says it too.
-            let _ = self.outbox.reply(frame);
+            let _ = self.outlet.reply(Word::Event(frame), None, self.offset().as_deref());
         }
-        self.outbox.close(code, &reason);
+        self.outlet.close(code, &reason);
         self.depart();
         ctx.stop();
     }
 
     /// Leaves every room and the register. Nothing is delivered after it.
     pub(super) fn depart(&mut self) {
+        self.collect();
         let state = std::mem::replace(&mut self.state, State::Closed);
         let (State::Arriving(caller) | State::Live(caller) | State::Draining(caller)) = state else { return };
         let directory = self.door.directory();
         directory.depart(&caller.person.id, self.id);
         // Not try_send: one small message a connection, and whoever has gone must not stay online for ever.
         self.door.presence().do_send(Changed(caller.person.id));
-        for conversation in self.joined.keys().copied() {
+        let joined = self.places.iter().filter(|(_, place)| place.is_joined()).map(|(conversation, _)| *conversation);
+        for conversation in joined {
             // A room too busy to take it finds the mailbox closed at its next event.
             drop(directory.tell_awake(conversation, Departed(self.id)));
         }

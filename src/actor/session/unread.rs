@@ -51,6 +51,11 @@ impl UnreadBook {
         (known.count > 0).then_some(UnreadNow { conversation, count: 0, total })
     }
 
+    /// How many are unread in a conversation.
+    pub(super) fn count(&self, conversation: ConversationId) -> u64 {
+        self.counts.get(&conversation).map_or(0, |one| one.count)
+    }
+
     /// How many are unread everywhere.
     pub(super) fn total(&self) -> u64 {
         self.total

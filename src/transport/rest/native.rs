@@ -14,6 +14,7 @@ use super::{Json, User};
 use crate::error::ChatError;
 use crate::protocol::command::{
     self, CONVERSATIONS_MAX, Conversations, History, Mark, Open, PAGE_DEFAULT, PAGE_MAX, PARTICIPANTS_MAX, Read,
+    UnreadCounts,
 };
 use crate::protocol::ids::KEY_MAX;
 use crate::protocol::model::{self, SUBJECT_KINDS};
@@ -159,7 +160,7 @@ async fn open(user: User, shared: web::Data<Shared>, body: Json<OpenBody>) -> Re
 async fn list(user: User, shared: web::Data<Shared>, query: web::Query<ListQuery>) -> Result<HttpResponse, Problem> {
     let limit = native::limit(query.limit, PAGE_DEFAULT, CONVERSATIONS_MAX)?;
     let cursor = query.cursor.as_deref().map(native::list_cursor).transpose()?;
-    run(&shared, user.0, Command::Conversations(Conversations { limit, cursor })).await
+    run(&shared, user.0, Command::Conversations(Conversations { limit, cursor, about: None })).await
 }
 
 /// One of one's conversations, by id or key.
@@ -185,7 +186,7 @@ async fn history(
     let conversation = ConversationRef::parse(&id)?;
     let page = native::page(query.before, query.after)?;
     let limit = native::limit(query.limit, PAGE_DEFAULT, PAGE_MAX)?;
-    run(&shared, user.0, Command::History(History { conversation, page, limit })).await
+    run(&shared, user.0, Command::History(History { conversation, page, limit, readers: false })).await
 }
 
 /// Sends a message; everyone who listens hears it.
@@ -239,7 +240,7 @@ struct UnreadNow {
     (status = 401, description = "no valid token", body = ProblemBody, content_type = "application/problem+json")))]
 #[get("/v1/unread")]
 async fn unread(user: User, shared: web::Data<Shared>) -> Result<HttpResponse, Problem> {
-    run(&shared, user.0, Command::Unread).await
+    run(&shared, user.0, Command::Unread(UnreadCounts { topics: false })).await
 }
 
 /// Whether somebody one talks to is online.

@@ -20,7 +20,7 @@ use super::guard::{Fault, Tally};
 use crate::actor::outbox::{Outbox, Outgoing};
 use crate::actor::session::{Gone, Heard, Session};
 use crate::transport::gate::Passage;
-use crate::vocabulary::Codec;
+use crate::vocabulary::{Call, Codec};
 
 /// Fragments a message at most.
 const FRAGMENTS_MAX: usize = 1_024;
@@ -78,7 +78,7 @@ impl Pump {
 
     /// A whole text message came.
     fn text(&mut self, ctx: &mut WebsocketContext<Self>, text: &str) {
-        let heard = Heard(self.codec.decode(text));
+        let heard = Heard(self.codec.decode(&Call { name: "", body: text, ack: None, caller: None }));
         let Some(session) = &self.session else { return };
         match session.try_send(heard) {
             Ok(()) => {}

@@ -301,7 +301,7 @@ impl Answer {
         match reply {
             Reply::Done | Reply::Left(_) => Self::Done {},
             Reply::Joined(joined) => Self::Joined {
-                conversation: joined.conversation.0,
+                conversation: joined.topic.id.0,
                 last_seq: joined.last_seq.0,
                 participants: joined.participants.iter().map(|listed| Participant::of(&listed.participant)).collect(),
                 marks: joined.participants.iter().map(Mark::of).collect(),
