@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use ::socketio::SocketIo;
 use actix::{Actor, Arbiter, Recipient};
 use actix_cors::Cors;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use metrics_exporter_prometheus::PrometheusHandle;
-use ::socketio::SocketIo;
 use secrecy::ExposeSecret;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
@@ -106,7 +106,16 @@ impl Application {
         let address = listener.local_addr()?;
         let sockets = socketio::server(&shared, root(settings.root_vocabulary));
         let server = serve_on(listener, &settings, shared.clone(), metrics, sockets.clone())?;
-        Ok(Self { server, address, shared, sockets, store, arbiters, settling, shutdown_timeout: limits.shutdown_timeout })
+        Ok(Self {
+            server,
+            address,
+            shared,
+            sockets,
+            store,
+            arbiters,
+            settling,
+            shutdown_timeout: limits.shutdown_timeout,
+        })
     }
 
     /// Where it listens.

@@ -192,9 +192,7 @@ impl Chat {
     async fn read(self, caller: UserId, command: Command) -> Outcome {
         let store = &self.0.store;
         match command {
-            Command::History(history) => {
-                Ok(Reply::History(store.history(&caller, &history).await?))
-            }
+            Command::History(history) => Ok(Reply::History(store.history(&caller, &history).await?)),
             Command::Conversations(list) => {
                 let (mut conversations, next) = store.conversations(&caller, &list).await?;
                 conversations.iter_mut().for_each(|conversation| self.look_around(conversation));
@@ -222,7 +220,8 @@ impl Chat {
             let known = self.0.store.topics(&ids).await?;
             // Whatever was deleted in between is unread no longer.
             unread.conversations.retain(|one| known.contains_key(&one.conversation));
-            unread.topics = unread.conversations.iter().filter_map(|one| known.get(&one.conversation).cloned()).collect();
+            unread.topics =
+                unread.conversations.iter().filter_map(|one| known.get(&one.conversation).cloned()).collect();
         }
         Ok(Reply::Unread(unread))
     }

@@ -211,7 +211,11 @@ mod tests {
         assert_eq!(outbox.reply(Word::Answer("x".repeat(5_000).into()), None, None), Ok(()));
         assert_eq!(outbox.event(&"a".into(), None), Ok(0), "an answer takes no room from events");
         assert!(outbox.is_busy());
-        assert_eq!(outbox.reply(Word::Answer("y".into()), None, None), Err(Full), "answers that nobody reads are bounded too");
+        assert_eq!(
+            outbox.reply(Word::Answer("y".into()), None, None),
+            Err(Full),
+            "answers that nobody reads are bounded too"
+        );
     }
 
     #[test]

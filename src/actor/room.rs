@@ -338,8 +338,7 @@ impl Room {
         if cursor.read > read_before {
             let everyone = hall.size() <= CHATTER_MAX;
             let user = person.id;
-            let read =
-                ReadTo { conversation, user: user.clone(), seq: cursor.read, count: updated, at };
+            let read = ReadTo { conversation, user: user.clone(), seq: cursor.read, count: updated, at };
             // The reader's other devices always hear it: their badges depend on it.
             let audience = if everyone { Audience::Everyone } else { Audience::Only(&user) };
             self.tell(ctx, vec![Fanout::new(Event::Read(read), Some(Arc::clone(&topic)), origin)], audience);

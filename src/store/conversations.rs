@@ -173,14 +173,8 @@ impl Store {
             let from = list.cursor.unwrap_or(ListCursor { active_at_ms: i64::MAX, id: i64::MAX });
             let more = i64::from(limit) + 1;
             let (kind, id) = list.about.as_ref().map_or((None, None), |(kind, id)| (Some(&**kind), id.as_deref()));
-            let values = [
-                caller.as_str().into(),
-                from.active_at_ms.into(),
-                from.id.into(),
-                more.into(),
-                kind.into(),
-                id.into(),
-            ];
+            let values =
+                [caller.as_str().into(), from.active_at_ms.into(), from.id.into(), more.into(), kind.into(), id.into()];
             let mut rows = ConversationRow::find_by_statement(self.statement(LIST, values)).all(&self.db()).await?;
             let limit = usize::try_from(limit).unwrap_or(usize::MAX);
             let is_more = rows.len() > limit;

@@ -59,11 +59,7 @@ impl Store {
     /// # Errors
     /// `not_found` where there is no such conversation, the caller is no participant, or the message that the page
     /// should end before is not of this conversation; `unavailable`.
-    pub async fn history(
-        &self,
-        caller: &UserId,
-        history: &History,
-    ) -> Result<Messages, ChatError> {
+    pub async fn history(&self, caller: &UserId, history: &History) -> Result<Messages, ChatError> {
         let History { conversation, page, limit, readers } = history;
         let (page, limit) = (*page, *limit);
         self.call(async {

@@ -229,14 +229,8 @@ impl Store {
         let now = Timestamp::now().0;
         // A key that somebody else has is not worth a conversation: it goes without.
         for key in [key, None] {
-            let values = [
-                pair.as_str().into(),
-                key.into(),
-                DIRECT.into(),
-                (*subject.0).into(),
-                (*subject.1).into(),
-                now.into(),
-            ];
+            let values =
+                [pair.as_str().into(), key.into(), DIRECT.into(), (*subject.0).into(), (*subject.1).into(), now.into()];
             if let Some(row) = db.query_one_raw(self.statement(CREATE_PAIR, values)).await? {
                 let id = ConversationId(row.try_get_by_index(0)?);
                 self.seat(db, id, &seats).await?;

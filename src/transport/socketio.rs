@@ -56,7 +56,11 @@ pub fn server(shared: &web::Data<Shared>, root: Vocabulary) -> SocketIo {
 }
 
 /// A client asks to join a namespace.
-async fn connect(shared: web::Data<Shared>, vocabulary: Vocabulary, connecting: Connecting) -> Result<Accepted, Refusal> {
+async fn connect(
+    shared: web::Data<Shared>,
+    vocabulary: Vocabulary,
+    connecting: Connecting,
+) -> Result<Accepted, Refusal> {
     let handshake = connecting.handshake();
     let admitted = admit(&shared, handshake);
     let (claims, passage) = admitted.map_err(|error| refusal(&error))?;

@@ -123,11 +123,7 @@ struct Sent {
 
 impl Sent {
     fn of(message: &Message) -> Self {
-        Self {
-            message_id: message.id.0,
-            chat_id: message.conversation.0,
-            timestamp: message.created_at.to_string(),
-        }
+        Self { message_id: message.id.0, chat_id: message.conversation.0, timestamp: message.created_at.to_string() }
     }
 }
 
@@ -176,9 +172,10 @@ impl<'a> User<'a> {
 /// Clients of this vocabulary count their users: an id of digits alone is written as the number that it is, where JavaScript can hold
 /// it and it would be read back as the same text.
 fn number_where_digits<S: Serializer>(id: &&str, serializer: S) -> Result<S::Ok, S::Error> {
-    let number = id.parse::<i64>().ok().filter(|number| {
-        (0..=crate::protocol::ids::SAFE_INTEGER_MAX).contains(number) && number.to_string() == **id
-    });
+    let number = id
+        .parse::<i64>()
+        .ok()
+        .filter(|number| (0..=crate::protocol::ids::SAFE_INTEGER_MAX).contains(number) && number.to_string() == **id);
     match number {
         Some(number) => serializer.serialize_i64(number),
         None => serializer.serialize_str(id),

@@ -95,11 +95,8 @@ impl Codec for Native {
     }
 
     fn welcome(&self, tag: &Tag, welcome: &Welcome) -> Vec<Word> {
-        let rest = wire::Welcome {
-            user_id: welcome.person.id.as_str(),
-            name: &welcome.person.name,
-            unread: welcome.unread,
-        };
+        let rest =
+            wire::Welcome { user_id: welcome.person.id.as_str(), name: &welcome.person.name, unread: welcome.unread };
         write(&Answer { id: tag.id, ok: true, rest }).map(Word::Answer).into_iter().collect()
     }
 }

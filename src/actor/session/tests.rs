@@ -15,10 +15,11 @@ use futures_util::FutureExt;
 use futures_util::future::ready;
 
 use super::*;
-use crate::actor::outbox::Outgoing;
+use crate::actor::outbox::{Outbox, Outgoing};
+use crate::protocol::command::Since;
 use crate::protocol::reply::Reply;
-use crate::protocol::{ConversationRef, MessageId, Timestamp};
-use crate::vocabulary::{Fanout, Vocabulary, Welcome};
+use crate::protocol::{ConversationRef, Message as ChatMessage, MessageId, Timestamp, Topic};
+use crate::vocabulary::{Call, Fanout, Manner, Vocabulary, Welcome};
 
 /// Writes each thing as few words, which is all that these tests compare.
 struct Plain;
@@ -28,26 +29,30 @@ impl Codec for Plain {
         Vocabulary::Native
     }
 
-    fn decode(&self, _: &str) -> Request {
+    fn manner(&self) -> Manner {
+        Manner { echo: false, everywhere: false, acknowledges: true, queue: false }
+    }
+
+    fn decode(&self, _: &Call<'_>) -> Request {
         Request { tag: Tag::default(), incoming: Err(ChatError::invalid("nothing is decoded here")) }
     }
 
-    fn event(&self, event: &Event, joined: bool) -> Option<ByteString> {
+    fn event(&self, event: &Event, _: Option<&Topic>, audience: Audience) -> Option<ByteString> {
         match event {
-            Event::Message(message) if joined => Some(format!("message {}", message.seq.0).into()),
+            Event::Message(message) if audience.joined => Some(format!("message {}", message.seq.0).into()),
             Event::Unread(unread) => Some(format!("unread {} of {}", unread.count, unread.total).into()),
             Event::Bye(bye) => Some(format!("bye {}", bye.code).into()),
             _ => None,
         }
     }
 
-    fn reply(&self, tag: &Tag, reply: &Outcome) -> Option<ByteString> {
+    fn reply(&self, tag: &Tag, reply: &Outcome) -> Vec<Word> {
         let code = reply.as_ref().map_or_else(ChatError::code, |_| "ok");
-        Some(format!("{} {code}", tag.id.unwrap_or(0)).into())
+        vec![Word::Answer(format!("{} {code}", tag.id.unwrap_or(0)).into())]
     }
 
-    fn welcome(&self, tag: &Tag, welcome: &Welcome) -> Option<ByteString> {
-        Some(format!("{} welcome {}", tag.id.unwrap_or(0), welcome.person.id).into())
+    fn welcome(&self, tag: &Tag, welcome: &Welcome) -> Vec<Word> {
+        vec![Word::Answer(format!("{} welcome {}", tag.id.unwrap_or(0), welcome.person.id).into())]
     }
 }
 
@@ -79,6 +84,7 @@ struct House {
     /// Malformed requests and refreshes that may still be made.
     admitted: Mutex<usize>,
     token_lasts_s: Mutex<i64>,
+    receipts: Receipts,
 }
 
 const PAGE: usize = 3;
@@ -98,12 +104,7 @@ impl Door for House {
         ready(Ok(Unread::default())).boxed()
     }
 
-    fn replay(
-        &self,
-        _: UserId,
-        _: ConversationId,
-        after: Seq,
-    ) -> BoxFuture<'static, Result<Vec<ChatMessage>, ChatError>> {
+    fn replay(&self, _: UserId, _: ConversationId, after: Seq) -> BoxFuture<'static, Result<Messages, ChatError>> {
         let stored = self.stored.lock().unwrap();
         let page = stored.iter().filter(|message| message.seq > after).take(PAGE);
         let page = page.cloned().collect();
@@ -112,9 +113,17 @@ impl Door for House {
             for _ in 0..turns {
                 tokio::task::yield_now().await;
             }
-            Ok(page)
+            Ok(Messages { topic: topic(), messages: page, has_more: false, last_seq: Seq(0), readers: Vec::new() })
         }
         .boxed()
+    }
+
+    fn places(&self, _: UserId) -> BoxFuture<'static, Result<Vec<Standing>, ChatError>> {
+        ready(Ok(Vec::new())).boxed()
+    }
+
+    fn receipts(&self) -> &Receipts {
+        &self.receipts
     }
 
     fn admit(&self, _: &UserId) -> Result<(), ChatError> {
@@ -163,6 +172,11 @@ fn conversation() -> ConversationId {
     ConversationId(1)
 }
 
+/// The one conversation.
+fn topic() -> Arc<Topic> {
+    Arc::new(Topic { id: conversation(), key: None, kind: "direct".into(), subject: None, people: Vec::new() })
+}
+
 fn message(seq: i64) -> ChatMessage {
     ChatMessage {
         id: MessageId(seq),
@@ -205,10 +219,12 @@ impl Stage {
             turns: Mutex::default(),
             admitted: Mutex::new(usize::MAX),
             token_lasts_s: Mutex::new(3_600),
+            receipts: Receipts::default(),
         });
         let outbox = Arc::new(Outbox::new(bytes));
         let door: Arc<House> = Arc::clone(&house);
-        let session = Session::open(&Plain, Arc::clone(&outbox), door, PATIENCE, None);
+        let outlet: Arc<Outbox> = Arc::clone(&outbox);
+        let session = Session::open(&Plain, outlet, door, PATIENCE, Arrival::Anonymous);
         Self { house, outbox, session }
     }
 
@@ -221,7 +237,7 @@ impl Stage {
     }
 
     fn hear(&self, id: i64, incoming: Result<Incoming, ChatError>) {
-        self.session.do_send(Heard(Request { tag: Tag { id: Some(id) }, incoming }));
+        self.session.do_send(Heard(Request { tag: Tag { id: Some(id), ..Tag::default() }, incoming }));
     }
 
     fn auth(&self, id: i64, token: &str) {
@@ -233,14 +249,18 @@ impl Stage {
     }
 
     fn join(&self, id: i64, after: Option<i64>) {
-        let join = crate::protocol::command::Join { conversation: here(), after: after.map(Seq) };
+        let join = crate::protocol::command::Join {
+            conversation: here(),
+            since: after.map_or(Since::Now, |after| Since::Place(Seq(after))),
+            recent: 0,
+        };
         self.ask(id, Command::Join(join));
     }
 
     /// A room tells one message to a session that has joined.
     fn deliver(&self, message: ChatMessage) {
         *self.house.told.lock().unwrap() = message.seq.0;
-        let events = Arc::from([Fanout::new(Event::Message(message), None)]);
+        let events = Arc::from([Fanout::new(Event::Message(message), Some(topic()), None)]);
         self.session.do_send(Deliver { events, joined: true, unread: None });
     }
 
@@ -262,9 +282,10 @@ impl Stage {
 
     fn joined_at(&self, last_seq: i64) -> Outcome {
         let joined = crate::protocol::reply::Joined {
-            conversation: conversation(),
+            topic: topic(),
             last_seq: Seq(last_seq),
             participants: Vec::new(),
+            recent: None,
         };
         Ok(Reply::Joined(joined))
     }

@@ -90,7 +90,7 @@ mod tests {
         book.update(at(1, 6, 3));
         book.update(at(2, 9, 0));
         let conversations = vec![at(1, 5, 2), at(2, 9, 4), at(3, 1, 1)];
-        book.load(Unread { total: 7, conversations });
+        book.load(Unread { total: 7, conversations, topics: Vec::new() });
         // 1: the room's count is newer. 2: it was read meanwhile. 3: as the database has it.
         assert_eq!(book.total(), 4);
         assert_eq!(book.all(10).len(), 2);

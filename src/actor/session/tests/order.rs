@@ -104,7 +104,7 @@ fn going_down_waits_for_what_is_under_way_and_begins_nothing_more() {
 fn a_client_that_does_not_read_its_answers_is_not_served_more() {
     paused(async {
         let stage = Stage::alice().await;
-        stage.outbox.reply("x".repeat(40_000).into()).unwrap();
+        stage.outbox.reply(Word::Answer("x".repeat(40_000).into()), None, None).unwrap();
         stage.ask(1, send("later"));
         tokio::time::sleep(Duration::from_millis(200)).await;
         assert_eq!(said(&stage), Vec::<String>::new());

@@ -26,7 +26,7 @@ use Expect::{Auth, Invalid, TooLarge};
 
 fn check(input: &str, expect: &Expect) {
     let shown: String = input.chars().take(120).collect();
-    let Request { tag, incoming } = Native.decode(input);
+    let Request { tag, incoming } = decoded(input);
     let (id, seen) = match (expect, incoming) {
         (Expect::Command(id, command), Ok(Incoming::Command(seen))) => (*id, seen == *command),
         (Auth(id, token), Ok(Incoming::Auth(seen))) => (*id, seen == *token),
@@ -53,6 +53,14 @@ fn command(id: i64, command: Command) -> Expect {
     Expect::Command(Some(id), command)
 }
 
+fn decoded(frame: &str) -> Request {
+    Native.decode(&Call { name: "", body: frame, ack: None, caller: None })
+}
+
+fn since(after: Option<i64>) -> Since {
+    after.map_or(Since::Now, |after| Since::Place(Seq(after)))
+}
+
 fn send(conversation: ConversationRef, body: &str, client_id: Option<&str>) -> Command {
     let body = Body::parse(body).unwrap();
     Command::Send(Send { conversation, body, kind: "text".into(), client_id: client_id.map(ClientId::stored) })
@@ -67,16 +75,16 @@ fn mark(seq: i64) -> Mark {
 }
 
 fn history(page: Page, limit: u32) -> Command {
-    Command::History(History { conversation: seven(), page, limit })
+    Command::History(History { conversation: seven(), page, limit, readers: false })
 }
 
 fn conversations(limit: u32, cursor: Option<ListCursor>) -> Command {
-    Command::Conversations(Conversations { limit, cursor })
+    Command::Conversations(Conversations { limit, cursor, about: None })
 }
 
 #[test]
 fn every_frame_of_the_contract_is_understood() {
-    let join = |after: Option<i64>| Command::Join(Join { conversation: order(), after: after.map(Seq) });
+    let join = |after: Option<i64>| Command::Join(Join { conversation: order(), since: since(after), recent: 0 });
     let leave = |conversation| Command::Leave(Leave(conversation));
     let place = ListCursor { active_at_ms: 1_768_912_500_007, id: 9 };
     let rows = [
@@ -248,7 +256,7 @@ fn a_refusal_never_repeats_what_the_client_wrote() {
         r#""duplicate field `hunter2`""#,
     ];
     for frame in frames {
-        let refused = Native.decode(frame).incoming.unwrap_err().to_string();
+        let refused = decoded(frame).incoming.unwrap_err().to_string();
         assert!(!refused.contains(secret), "{frame}: {refused}");
     }
 }
@@ -272,7 +280,7 @@ fn frames() -> impl Strategy<Value = (serde_json::Value, Command)> {
             match kind {
                 0 => (
                     json!({"type": "join", "conversation": name, "after": seq}),
-                    Command::Join(Join { conversation, after: Some(Seq(seq)) }),
+                    Command::Join(Join { conversation, since: Since::Place(Seq(seq)), recent: 0 }),
                 ),
                 1 => (json!({"type": "leave", "conversation": name}), Command::Leave(Leave(conversation))),
                 2 => (
@@ -283,13 +291,22 @@ fn frames() -> impl Strategy<Value = (serde_json::Value, Command)> {
                 4 => (json!({"type": "read", "conversation": name, "seq": seq}), Command::Read(Read(mark))),
                 5 => (
                     json!({"type": "history", "conversation": name, "before": seq, "limit": limit}),
-                    Command::History(History { conversation, page: Page::Before(Seq(seq)), limit: at_most(200) }),
+                    Command::History(History {
+                        conversation,
+                        page: Page::Before(Seq(seq)),
+                        limit: at_most(200),
+                        readers: false,
+                    }),
                 ),
                 6 => {
                     let cursor = ListCursor { active_at_ms: seq, id: limit };
                     (
                         json!({"type": "conversations", "limit": limit, "cursor": write_list_cursor(cursor)}),
-                        Command::Conversations(Conversations { limit: at_most(100), cursor: Some(cursor) }),
+                        Command::Conversations(Conversations {
+                            limit: at_most(100),
+                            cursor: Some(cursor),
+                            about: None,
+                        }),
                     )
                 }
                 _ => {
@@ -310,14 +327,14 @@ proptest! {
     #[test]
     fn a_frame_means_what_it_was_made_from((mut frame, meant) in frames(), id in any::<i64>()) {
         frame["id"] = json!(id);
-        let request = Native.decode(&frame.to_string());
+        let request = decoded(&frame.to_string());
         prop_assert_eq!(request.tag.id, Some(id));
         prop_assert_eq!(request.incoming, Ok(Incoming::Command(meant)));
     }
 
     #[test]
     fn whatever_is_sent_is_answered(text in "\\PC{0,80}") {
-        let _ = Native.decode(&text);
+        let _ = decoded(&text);
     }
 
     #[test]
@@ -325,8 +342,8 @@ proptest! {
         let mut text: Vec<char> = frame.to_string().chars().collect();
         let at = at.index(text.len());
         let cut: String = text[..at].iter().collect();
-        prop_assert!(Native.decode(&cut).incoming.is_err(), "half a frame was taken for a whole one");
+        prop_assert!(decoded(&cut).incoming.is_err(), "half a frame was taken for a whole one");
         text[at] = with;
-        let _ = Native.decode(&text.into_iter().collect::<String>());
+        let _ = decoded(&text.into_iter().collect::<String>());
     }
 }

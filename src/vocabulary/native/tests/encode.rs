@@ -2,11 +2,14 @@
 //!
 //! What lives here: plain values in, text out. What must not: frames from clients.
 
+use std::sync::Arc;
+
 use super::super::*;
 use crate::protocol::event::{Bye, ReadTo, UnreadNow};
 use crate::protocol::model::{Conversation, Participant, Person, Subject};
 use crate::protocol::reply::{Joined, Listed, Marked, Messages, Presence, Unread, UnreadIn};
 use crate::protocol::{ConversationId, Message, MessageId, Timestamp, UserId};
+use crate::vocabulary::Hearer;
 
 const MESSAGE: &str = r#"{"id":70,"seq":3,"conversation":7,"sender":{"id":"alice","name":"Alice"},"body":"a \"b\" <i>\n😀","kind":"text","client_id":"c1","created_at":"2026-01-20T12:35:00.007Z"}"#;
 const NAMELESS: &str = r#"{"id":71,"seq":4,"conversation":7,"sender":{"id":"alice","name":"Alice"},"body":"x","kind":"text","created_at":"1970-01-01T00:00:00.000Z"}"#;
@@ -38,11 +41,11 @@ fn nameless() -> Message {
 }
 
 fn participant(role: &str, online: bool) -> Participant {
-    Participant { person: alice(), role: role.into(), online }
+    Participant { person: alice(), role: role.into(), online, unread: 0 }
 }
 
 fn conversation(whole: bool) -> Conversation {
-    let subject = Subject { kind: "order".into(), id: "42".into(), title: whole.then(|| "Lamp".into()) };
+    let subject = Subject { kind: "order".into(), id: "42".into(), title: whole.then(|| "Lamp".into()), owner: None };
     Conversation {
         id: seven(),
         key: whole.then(|| "order:42".into()),
@@ -51,6 +54,7 @@ fn conversation(whole: bool) -> Conversation {
         subject: whole.then_some(subject),
         participants: if whole { vec![participant("buyer", true)] } else { Vec::new() },
         last_message: whole.then(nameless),
+        opener: None,
         unread: 2,
         created_at: Timestamp(0),
     }
@@ -60,18 +64,33 @@ fn check(written: Option<ByteString>, expect: &str) {
     assert_eq!(written.as_deref(), Some(expect));
 }
 
+fn check_answer(written: Vec<Word>, expect: &str) {
+    assert_eq!(written, [Word::Answer(expect.into())]);
+}
+
+fn audience(joined: bool) -> Audience {
+    Audience { joined, own: false }
+}
+
+fn topic() -> Arc<Topic> {
+    Arc::new(Topic { id: seven(), key: None, kind: "order".into(), subject: None, people: Vec::new() })
+}
+
 #[test]
 fn every_answer_is_spelt_as_the_contract_says() {
     let listed = |participant, received, read| Listed { participant, received: Seq(received), read: Seq(read) };
     let joined = Joined {
-        conversation: seven(),
+        topic: topic(),
         last_seq: Seq(3),
         participants: vec![listed(participant("buyer", true), 3, 2), listed(participant("", false), 0, 0)],
+        recent: None,
     };
     let whole = r#"{"id":7,"key":"order:42","kind":"order","title":"Order 42","subject":{"kind":"order","id":"42","title":"Lamp"},"participants":[{"user_id":"alice","name":"Alice","role":"buyer","online":true}],"last_message":NAMELESS,"unread":2,"created_at":"1970-01-01T00:00:00.000Z"}"#;
     let bare = r#"{"id":7,"key":null,"kind":"order","title":null,"subject":null,"participants":[],"last_message":null,"unread":2,"created_at":"1970-01-01T00:00:00.000Z"}"#;
-    let marked = Marked { conversation: seven(), seq: Seq(3), unread: 2, updated: 1 };
-    let page = |messages, has_more| Reply::History(Messages { conversation: seven(), messages, has_more });
+    let marked = Marked { topic: topic(), seq: Seq(3), unread: 2, updated: 1, at: Timestamp(0) };
+    let page = |messages, has_more| {
+        Reply::History(Messages { topic: topic(), messages, has_more, last_seq: Seq(4), readers: Vec::new() })
+    };
     let counted = UnreadIn { conversation: seven(), count: 2, last_seq: Seq(3) };
     let presence = |online, last_seen| Presence { user: UserId::stored("alice"), online, last_seen };
     let rows = [
@@ -80,8 +99,8 @@ fn every_answer_is_spelt_as_the_contract_says() {
             Reply::Joined(joined),
             r#","conversation":7,"last_seq":3,"participants":[{"user_id":"alice","name":"Alice","role":"buyer","online":true},{"user_id":"alice","name":"Alice","role":"","online":false}],"marks":[{"user_id":"alice","received":3,"read":2},{"user_id":"alice","received":0,"read":0}]"#.into(),
         ),
-        (Reply::Sent { message: message(), repeated: false }, format!(r#","message":{MESSAGE}"#)),
-        (Reply::Sent { message: nameless(), repeated: true }, format!(r#","message":{NAMELESS}"#)),
+        (Reply::Sent { message: message(), topic: topic(), repeated: false }, format!(r#","message":{MESSAGE}"#)),
+        (Reply::Sent { message: nameless(), topic: topic(), repeated: true }, format!(r#","message":{NAMELESS}"#)),
         (Reply::Marked(marked), r#","unread":2"#.into()),
         (page(vec![message(), nameless()], true), format!(r#","messages":[{MESSAGE},{NAMELESS}],"has_more":true"#)),
         (page(Vec::new(), false), r#","messages":[],"has_more":false"#.into()),
@@ -97,7 +116,7 @@ fn every_answer_is_spelt_as_the_contract_says() {
             r#","conversations":[],"next":null"#.into(),
         ),
         (
-            Reply::Unread(Unread { total: 2, conversations: vec![counted] }),
+            Reply::Unread(Unread { total: 2, conversations: vec![counted], topics: Vec::new() }),
             r#","total":2,"conversations":[{"conversation":7,"count":2}]"#.into(),
         ),
         (
@@ -108,8 +127,8 @@ fn every_answer_is_spelt_as_the_contract_says() {
     ];
     for (reply, rest) in rows {
         let reply = Ok(reply);
-        check(Native.reply(&Tag { id: Some(5) }, &reply), &format!(r#"{{"id":5,"ok":true{rest}}}"#));
-        check(Native.reply(&Tag { id: None }, &reply), &format!(r#"{{"ok":true{rest}}}"#));
+        check_answer(Native.reply(&numbered(Some(5)), &reply), &format!(r#"{{"id":5,"ok":true{rest}}}"#));
+        check_answer(Native.reply(&numbered(None), &reply), &format!(r#"{{"ok":true{rest}}}"#));
     }
     let alone = serde_json::to_string(&wire::Answer::of(&Reply::Conversation {
         conversation: Box::new(conversation(false)),
@@ -126,7 +145,7 @@ fn the_answer_to_auth_says_who_one_is() {
         (None, r#"{"ok":true,"user_id":"alice","name":"Alice","unread":4}"#),
     ];
     for (id, expect) in rows {
-        check(Native.welcome(&Tag { id }, &welcome), expect);
+        check_answer(Native.welcome(&numbered(id), &welcome), expect);
     }
 }
 
@@ -150,10 +169,13 @@ fn every_refusal_has_its_code() {
         (ChatError::Internal, r#"{"code":"internal","message":"internal error"}"#),
     ];
     for (error, expect) in rows {
-        check(Native.reply(&Tag { id: Some(5) }, &Err(error)), &format!(r#"{{"id":5,"ok":false,"error":{expect}}}"#));
+        check_answer(
+            Native.reply(&numbered(Some(5)), &Err(error)),
+            &format!(r#"{{"id":5,"ok":false,"error":{expect}}}"#),
+        );
     }
     let anonymous = Native.reply(&Tag::default(), &Err(ChatError::invalid("w")));
-    check(anonymous, r#"{"ok":false,"error":{"code":"invalid","message":"w"}}"#);
+    check_answer(anonymous, r#"{"ok":false,"error":{"code":"invalid","message":"w"}}"#);
 }
 
 #[test]
@@ -212,16 +234,18 @@ fn every_event_is_flat_and_says_its_type() {
         ),
     ];
     for (event, expect, personal) in rows {
-        check(Native.event(&event, true), &expect);
-        let elsewhere = Native.event(&event, false);
+        check(Native.event(&event, None, audience(true)), &expect);
+        let elsewhere = Native.event(&event, None, audience(false));
         assert_eq!(elsewhere.as_deref(), personal.then_some(expect.as_str()), "to one who has not joined");
     }
 }
 
 #[test]
 fn what_is_told_to_many_is_written_once() {
-    let fanout = crate::vocabulary::Fanout::new(Event::Message(message()), None);
-    let (one, other) = (fanout.frame(&Native, true).unwrap(), fanout.frame(&Native, true).unwrap());
+    let fanout = crate::vocabulary::Fanout::new(Event::Message(message()), Some(topic()), None);
+    let bob = UserId::stored("bob");
+    let hearer = |joined| Hearer { user: &bob, audience: audience(joined), unread: 1 };
+    let (one, other) = (fanout.frame(&Native, &hearer(true)).unwrap(), fanout.frame(&Native, &hearer(true)).unwrap());
     assert_eq!(one.as_ptr(), other.as_ptr(), "the second listener's frame was written anew");
-    assert_eq!(fanout.frame(&Native, false), None);
+    assert_eq!(fanout.frame(&Native, &hearer(false)), None);
 }
