@@ -110,6 +110,7 @@ impl Hearer {
             deliver: ear.clone().recipient(),
             control: ear.recipient(),
             overrun: AtomicBool::new(false),
+            away: AtomicBool::new(false),
         });
         Self { listener, heard, caller: Caller { person: person(user) } }
     }

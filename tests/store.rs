@@ -13,8 +13,8 @@ mod writing;
 use std::sync::Arc;
 use std::time::Duration;
 
-use haggle::protocol::command::PutConversation;
-use haggle::protocol::{ClientId, ConversationId, Timestamp, UserId};
+use haggle::protocol::command::{Conversations, History, ListCursor, Page, PutConversation};
+use haggle::protocol::{ClientId, ConversationId, ConversationRef, Timestamp, UserId};
 use haggle::store::{Append, Direction, Options, Store};
 use tempfile::TempDir;
 
@@ -70,4 +70,12 @@ pub fn say(conversation: ConversationId, sender: &str, client_id: Option<&str>, 
         kind: Arc::from("text"),
         at: Timestamp::now(),
     }
+}
+
+pub fn page_of(conversation: &ConversationRef, page: Page, limit: u32) -> History {
+    History { conversation: conversation.clone(), page, limit, readers: false }
+}
+
+pub fn list(limit: u32, cursor: Option<ListCursor>) -> Conversations {
+    Conversations { limit, cursor, about: None }
 }

@@ -10,7 +10,7 @@ use haggle::actor::Departed;
 use haggle::actor::persistence::Committed;
 use haggle::actor::room::LINGER;
 use haggle::error::ChatError;
-use haggle::protocol::command::{Join, Leave, Send, Typing};
+use haggle::protocol::command::{Join, Leave, Send, Since, Typing};
 use haggle::protocol::{Body, ConversationRef, Reply};
 
 use super::{Hearer, House, commit};
@@ -21,7 +21,7 @@ impl House {
     }
 
     async fn join(&self, by: &Hearer) {
-        let joined = self.ask(by, Join { conversation: self.here(), after: None }).await.unwrap();
+        let joined = self.ask(by, Join { conversation: self.here(), since: Since::Now, recent: 0 }).await.unwrap();
         assert!(matches!(joined, Ok(Reply::Joined(_))), "{joined:?}");
     }
 
@@ -108,7 +108,11 @@ async fn a_stranger_is_told_what_somebody_would_be_told_of_a_room_that_is_not_th
     let mallory = Hearer::of("mallory", false);
     let refused = house.send(&mallory, "x").await.unwrap().unwrap_err();
     assert_eq!(refused, ChatError::NotFound("conversation"));
-    let refused = house.ask(&mallory, Join { conversation: house.here(), after: None }).await.unwrap().unwrap_err();
+    let refused = house
+        .ask(&mallory, Join { conversation: house.here(), since: Since::Now, recent: 0 })
+        .await
+        .unwrap()
+        .unwrap_err();
     assert_eq!(refused, ChatError::NotFound("conversation"));
     assert!(house.jobs().await.is_empty());
 }

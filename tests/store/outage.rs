@@ -6,7 +6,7 @@ use haggle::protocol::command::Page;
 use haggle::protocol::{ConversationRef, Seq};
 use haggle::store::{Appended, Direction, Options, Store};
 
-use super::{put, say, user};
+use super::{page_of, put, say, user};
 use crate::support::postgres::Cluster;
 
 const OPTIONS: Options = Options { connections: 3, timeout: Duration::from_secs(1) };
@@ -79,8 +79,12 @@ async fn a_halted_server_hangs_nobody() {
     for _ in 0..2 {
         let start = Instant::now();
         let row = [say(id, "alice", Some("2"), "x")];
-        let (write, page, ready) =
-            tokio::join!(writer.write(&row, &[]), store.history(&alice, &name, Page::Newest, 10), store.ready(),);
+        let newest = page_of(&name, Page::Newest, 10);
+        let (write, page, ready) = tokio::join!(
+            writer.write(&row, &[]),
+            store.history(&alice, &newest),
+            store.ready(),
+        );
         assert_eq!(write.0[0].as_ref().unwrap_err().code(), "unavailable");
         assert_eq!(page.unwrap_err().code(), "unavailable");
         assert_eq!(ready.unwrap_err().code(), "unavailable");
@@ -93,5 +97,5 @@ async fn a_halted_server_hangs_nobody() {
     }
     let (stored, _) = writer.write(&[say(id, "alice", Some("2"), "x")], &[]).await;
     assert_eq!(stored[0].clone().map(place), Ok(Seq(2)), "sent again under the same client id, it is stored once");
-    assert_eq!(store.history(&alice, &name, Page::Newest, 10).await.unwrap().messages.len(), 2);
+    assert_eq!(store.history(&alice, &page_of(&name, Page::Newest, 10)).await.unwrap().messages.len(), 2);
 }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use rstest::rstest;
 
-use super::{Fixture, Kind, fixture, put, say, user};
+use super::{Fixture, Kind, fixture, list, page_of, put, say, user};
 
 const PEOPLE: [&str; 3] = ["alice", "bob", "carol"];
 
@@ -87,7 +87,7 @@ async fn check(f: &Fixture, prefix: &str, ids: &[ConversationId], model: &[Model
         order.sort_by_key(|n| std::cmp::Reverse((model[*n].active_at_ms, ids[*n])));
         let (mut listed, mut cursor) = (Vec::new(), None);
         loop {
-            let (page, next) = f.store.conversations(&viewer, 2, cursor).await.unwrap();
+            let (page, next) = f.store.conversations(&viewer, &list(2, cursor)).await.unwrap();
             assert!(page.len() <= 2);
             listed.extend(page);
             cursor = next;
@@ -135,7 +135,7 @@ async fn pages(f: &Fixture, viewer: &haggle::protocol::UserId, id: ConversationI
         asked.push((Page::BeforeMessage(*message), (end - limit_i + 1).max(1)..=end, end > limit_i));
     }
     for (page, expected, has_more) in asked {
-        let told = f.store.history(viewer, &ConversationRef::Id(id), page, limit).await.unwrap();
+        let told = f.store.history(viewer, &page_of(&ConversationRef::Id(id), page, limit)).await.unwrap();
         let places: Vec<i64> = told.messages.iter().map(|message| message.seq.0).collect();
         assert_eq!(places, expected.collect::<Vec<_>>(), "{page:?} of {last} by {limit}");
         assert_eq!(told.has_more, has_more, "{page:?} of {last} by {limit}");
@@ -176,7 +176,7 @@ async fn strangers_are_told_nothing(#[values(Kind::Sqlite, Kind::Postgres)] kind
     for name in
         [ConversationRef::Id(id), ConversationRef::Key("order:1".into()), ConversationRef::Id(ConversationId(99))]
     {
-        let page = f.store.history(&user("mallory"), &name, Page::Newest, 10).await;
+        let page = f.store.history(&user("mallory"), &page_of(&name, Page::Newest, 10)).await;
         assert_eq!(page.unwrap_err().code(), "not_found");
         assert_eq!(f.store.conversation(&user("mallory"), &name).await.unwrap_err().code(), "not_found");
     }
@@ -184,7 +184,7 @@ async fn strangers_are_told_nothing(#[values(Kind::Sqlite, Kind::Postgres)] kind
     assert!(f.store.knows(&user("bob"), &user("alice")).await.unwrap());
     f.store.remove_participant(&ConversationRef::Id(id), &user("bob")).await.unwrap();
     assert!(!f.store.knows(&user("bob"), &user("alice")).await.unwrap());
-    let page = f.store.history(&user("bob"), &ConversationRef::Id(id), Page::Newest, 10).await;
+    let page = f.store.history(&user("bob"), &page_of(&ConversationRef::Id(id), Page::Newest, 10)).await;
     assert_eq!(page.unwrap_err().code(), "not_found");
     let again = f.store.remove_participant(&ConversationRef::Id(id), &user("bob")).await;
     assert_eq!(again.unwrap_err().code(), "not_found");
@@ -256,7 +256,7 @@ async fn provisioning_adds_and_changes_what_is_given(#[values(Kind::Sqlite, Kind
     assert_eq!(people, [("alice", "buyer"), ("bob", ""), ("carol", "")], "none is removed, no role is lost");
     assert_eq!((&*seen.kind, seen.title.as_deref(), seen.unread), ("direct", Some("A title"), 0));
     assert_eq!(seen.subject.unwrap().title.as_deref(), Some("Order 1"));
-    let told = f.store.history(&user("carol"), &ConversationRef::Id(id), Page::Newest, 10).await.unwrap();
+    let told = f.store.history(&user("carol"), &page_of(&ConversationRef::Id(id), Page::Newest, 10)).await.unwrap();
     assert_eq!(told.messages.len(), 1, "who comes later sees what was said");
 }
 

@@ -9,7 +9,7 @@ use haggle::store::{Appended, Cursor, CursorMove};
 use rstest::rstest;
 use sea_orm::{ConnectionTrait, Database};
 
-use super::{Fixture, Kind, fixture, put, say, user};
+use super::{Fixture, Kind, fixture, list, page_of, put, say, user};
 
 async fn seqs(f: &Fixture, id: ConversationId) -> Vec<i64> {
     f.store.replay(id, Seq(0), Seq(i64::MAX), 100_000).await.unwrap().iter().map(|message| message.seq.0).collect()
@@ -43,7 +43,7 @@ async fn a_batch_keeps_its_order_and_answers_in_it(#[values(Kind::Sqlite, Kind::
         .collect();
     let expected = ["stored 1", "stored 1", "not_found", "stored 2", "not_found", "stored 2", "repeated 1", "invalid"];
     assert_eq!(places, expected);
-    let told = f.store.history(&user("alice"), &ConversationRef::Id(two), Page::Newest, 50).await.unwrap();
+    let told = f.store.history(&user("alice"), &page_of(&ConversationRef::Id(two), Page::Newest, 50)).await.unwrap();
     let bodies: Vec<_> = told.messages.iter().map(|message| &*message.body).collect();
     assert_eq!(bodies, ["two-1", "two-2"]);
     let Ok(Appended::Stored { id, .. }) = &answers[0] else { panic!("stored") };
@@ -209,7 +209,7 @@ async fn ten_thousand_participants_come_in_one_call(#[values(Kind::Sqlite, Kind:
     let room = f.store.room(id).await.unwrap().unwrap();
     assert!(start.elapsed() < Duration::from_secs(2), "waking the room took {:?}", start.elapsed());
     assert_eq!(room.people.len(), 10_000);
-    let (page, _) = f.store.conversations(&user("u7"), 10, None).await.unwrap();
+    let (page, _) = f.store.conversations(&user("u7"), &list(10, None)).await.unwrap();
     assert_eq!(page[0].participants.len(), 100, "a list stays small");
     assert_eq!(f.store.conversation_for_shop(id).await.unwrap().participants.len(), 10_000);
     assert!(f.store.partners(&[user("u7")]).await.unwrap().is_empty(), "a crowd makes no partners");

@@ -77,7 +77,7 @@ test('what is refused is told by the acknowledgement, else by the error event', 
 });
 
 test('messages wait for whoever is away, in order, once, over a restart too', async () => {
-  const away = await server.conversation('group:away', ['2', 'carol']);
+  const away = await server.conversation('group:away', ['2', 'erin']);
   const john = await server.connect('/group', token('2'));
   for (const content of ['one', 'two']) await john.ask('send_message', { chatId: away.id, content });
   await server.down();
@@ -85,17 +85,17 @@ test('messages wait for whoever is away, in order, once, over a restart too', as
   await john.connected();
   await john.ask('send_message', { chatId: away.id, content: 'three' });
 
-  const phone = await server.connect('/group', token('carol'));
+  const phone = await server.connect('/group', token('erin'));
   for (const content of ['one', 'two', 'three']) assert.equal((await phone.next('receive_message')).content, content);
   // The second device comes at once: what the first has heard is no news.
-  const laptop = await server.connect('/group', token('carol'));
+  const laptop = await server.connect('/group', token('erin'));
   await laptop.silent('receive_message');
   await john.ask('send_message', { chatId: away.id, content: 'four' });
   for (const device of [phone, laptop]) assert.equal((await device.next('receive_message')).content, 'four');
   phone.close();
   laptop.close();
   await sleep(50);
-  const back = await server.connect('/group', token('carol'));
+  const back = await server.connect('/group', token('erin'));
   await back.silent('receive_message');
   back.close();
   john.close();

@@ -238,6 +238,9 @@ impl Session {
             return;
         }
         let Some(user) = self.caller().map(|caller| caller.person.id.clone()) else { return };
+        // Behind from now on, though its turn to write may come later.
+        let Some(place) = self.places.get_mut(&conversation) else { return self.caught_up(ctx, conversation) };
+        place.fall_behind();
         while !self.outlet.is_busy() {
             let Some(place) = self.places.get_mut(&conversation) else { return self.caught_up(ctx, conversation) };
             let behind = place.behind.get_or_insert_default();
