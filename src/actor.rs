@@ -9,6 +9,7 @@ pub mod outlet;
 pub mod persistence;
 pub mod presence;
 pub mod receipts;
+pub mod recovery;
 pub mod room;
 pub mod session;
 
@@ -79,6 +80,8 @@ pub enum Control {
     Close(ChatError),
     /// Note what was flushed by now: another session of the user's is about to tell what none of them has received.
     Collect,
+    /// The client of this user goes on with another connection: write where this one stands, and end. Nothing, where it is another's.
+    GiveWay(UserId),
     /// The server goes down: finish what is under way, say so and close; come back after so many milliseconds.
     Drain {
         /// What to ask the client to wait.

@@ -29,6 +29,7 @@ use crate::actor::directory::Directory;
 use crate::actor::persistence::{Reader, Settle, Writer};
 use crate::actor::presence::Presence;
 use crate::actor::receipts::{Receipts, Recorder};
+use crate::actor::recovery::{Keeper, Save};
 use crate::actor::room::{Room, Services};
 use crate::actor::session::Patience;
 use crate::auth::Tokens;
@@ -242,9 +243,12 @@ async fn assemble(
         let (receipts, directory) = (Arc::clone(&receipts), Arc::clone(&directory));
         Recorder::start_in_arbiter(&database.handle(), move |_| Recorder::new(receipts, directory))
     };
-    // In this order: the first gives the second something to write.
-    let settling = vec![recorder.recipient(), writer.recipient(), presence.clone().recipient()];
-    let shared = share(settings, store, directory, presence, receipts, tokens);
+    let keeper_store = store.clone();
+    let keeper = Keeper::start_in_arbiter(&database.handle(), move |_| Keeper::new(keeper_store));
+    // In this order: the recorder gives the writer something to write.
+    let settling =
+        vec![recorder.recipient(), writer.recipient(), presence.clone().recipient(), keeper.clone().recipient()];
+    let shared = share(settings, store, directory, presence, (receipts, keeper.recipient()), tokens);
     let arbiters = rooms.into_iter().chain([database]).collect();
     Ok((shared, arbiters, settling))
 }
@@ -254,7 +258,7 @@ fn share(
     store: &Store,
     directory: Arc<Directory>,
     presence: actix::Addr<Presence>,
-    receipts: Arc<Receipts>,
+    (receipts, keeper): (Arc<Receipts>, Recipient<Save>),
     tokens: Arc<Tokens>,
 ) -> Shared {
     let limits = settings.limits;
@@ -273,6 +277,7 @@ fn share(
         presence,
         limits: by_user,
         receipts,
+        keeper,
         verify: Box::new(move |token| verify.verify(token)),
         keys: dashmap::DashMap::new(),
         pairs: dashmap::DashMap::new(),

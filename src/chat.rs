@@ -9,7 +9,7 @@ mod provision;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Addr;
+use actix::{Addr, Recipient};
 use dashmap::DashMap;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
@@ -21,6 +21,7 @@ pub use self::provision::Provisioned;
 use crate::actor::directory::Directory;
 use crate::actor::presence::Presence;
 use crate::actor::receipts::Receipts;
+use crate::actor::recovery::{Offset, Resumed, Save};
 use crate::actor::room::Room;
 use crate::actor::session::{Begun, Door, Standing};
 use crate::actor::{Ask, By, Outcome};
@@ -56,6 +57,8 @@ pub struct House {
     pub limits: Limits,
     /// How far users have received, where their vocabulary has no acknowledgement.
     pub receipts: Arc<Receipts>,
+    /// Who writes where sockets stand that may be recovered.
+    pub keeper: Recipient<Save>,
     /// Checks tokens.
     pub verify: Verify,
     /// Conversations by key, as far as they were asked for.
@@ -92,6 +95,22 @@ impl Chat {
             self.rename(&known.person).await;
         }
         if known.active { Ok(known.person) } else { Err(ChatError::forbidden("this user is suspended")) }
+    }
+
+    /// Takes the socket that a user's client was cut off from, and says where it goes on; nobody else finds it after this. `None` where
+    /// there is none any more, or where it stood cannot be told.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn resume(
+        &self,
+        namespace: &str,
+        pid: &str,
+        user: &UserId,
+        offset: &Offset,
+    ) -> Result<Option<(String, Resumed)>, ChatError> {
+        let Some(taken) = self.0.store.take_socket(namespace, pid, user).await? else { return Ok(None) };
+        Ok(Resumed::new(taken.state, offset).map(|resumed| (taken.sid, resumed)))
     }
 
     /// Whether requests can be served: the database is reachable and its schema current.
@@ -328,6 +347,10 @@ impl Door for Chat {
 
     fn receipts(&self) -> &Receipts {
         &self.0.receipts
+    }
+
+    fn keeper(&self) -> Option<&Recipient<Save>> {
+        Some(&self.0.keeper)
     }
 
     fn admit(&self, user: &UserId) -> Result<(), ChatError> {

@@ -24,6 +24,12 @@ async fn a_front_end_walks_the_whole_system(
     run(on, &format!("{vocabulary}.mjs")).await;
 }
 
+#[rstest]
+#[tokio::test]
+async fn a_client_that_is_cut_off_finds_everything_as_it_was(#[values(On::Sqlite, On::Postgres)] on: On) {
+    run(on, "recovery.mjs").await;
+}
+
 /// Runs a script of `tests/vocabularies/`; it starts the servers that it needs on the database that it is given.
 async fn run(on: On, script: &str) {
     let (_folder, url) = on.database().await;

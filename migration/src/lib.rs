@@ -7,6 +7,7 @@ use sea_orm_migration::MigrationTrait;
 pub use sea_orm_migration::{Migration, MigratorTrait};
 
 mod m20260101_000001_initial;
+mod m20260201_000002_recovery;
 
 /// All migrations, oldest first.
 #[derive(Debug)]
@@ -14,6 +15,6 @@ pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20260101_000001_initial::Migration)]
+        vec![Box::new(m20260101_000001_initial::Migration), Box::new(m20260201_000002_recovery::Migration)]
     }
 }

@@ -9,6 +9,7 @@
 mod catch_up;
 mod joins;
 mod life;
+mod recovery;
 mod unread;
 
 use std::collections::{HashMap, VecDeque};
@@ -24,11 +25,14 @@ use tokio::time::Instant;
 
 use self::catch_up::Place;
 use self::joins::Joining;
+pub use self::recovery::Identity;
+use self::recovery::Recovery;
 use self::unread::UnreadBook;
 use super::directory::Directory;
 use super::outlet::Outlet;
 use super::presence::Presence;
 use super::receipts::Receipts;
+use super::recovery::{Resumed, Save};
 use super::{By, Control, Deliver, Listener, Outcome};
 use crate::error::ChatError;
 use crate::protocol::command::Claims;
@@ -74,6 +78,9 @@ pub trait Door: Send + Sync + 'static {
 
     /// How far users have received, where their vocabulary has no acknowledgement.
     fn receipts(&self) -> &Receipts;
+
+    /// Who writes where sockets stand that may be recovered.
+    fn keeper(&self) -> Option<&Recipient<Save>>;
 
     /// Counts one more malformed request, or fresh token, of a user against their limit.
     ///
@@ -122,9 +129,9 @@ pub enum Arrival {
     Anonymous,
     /// Whoever its token names.
     Known(Claims),
-    /// Whoever its token names, in a transport that answers the connection itself: it is told first whether they may come in,
-    /// and says with [`Connected`] when its client can hear.
-    Asking(Claims, oneshot::Sender<Result<(), ChatError>>),
+    /// Whoever its token names, in a transport that answers the connection itself and recovers it: it is told first whether they may
+    /// come in, and says with [`Connected`] when its client can hear.
+    Asking(Claims, oneshot::Sender<Result<(), ChatError>>, Option<(Identity, Option<Resumed>)>),
 }
 
 /// The client can hear: what it is told from now on reaches it after the transport's own answer.
@@ -132,10 +139,10 @@ pub enum Arrival {
 #[rtype(result = "()")]
 pub struct Connected;
 
-/// The pump is gone: the connection is closed.
+/// The pump is gone: the connection is closed. `true` when nobody wanted that, so that its client may come back to where it stood.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Gone;
+pub struct Gone(pub bool);
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
@@ -177,6 +184,7 @@ pub struct Session {
     /// Conversations left while joins are under way, with the number of the leave.
     left: HashMap<ConversationId, u64>,
     unread: UnreadBook,
+    recovery: Option<Recovery>,
     inbound: VecDeque<Request>,
     finding: bool,
     under_way: usize,
@@ -239,6 +247,7 @@ impl Session {
                 removed: HashMap::new(),
                 left: HashMap::new(),
                 unread: UnreadBook::default(),
+                recovery: None,
                 inbound: VecDeque::new(),
                 finding: false,
                 under_way: 0,
@@ -248,8 +257,9 @@ impl Session {
             match arrival {
                 Arrival::Anonymous => {}
                 Arrival::Known(claims) => session.arrive(ctx, claims, None),
-                Arrival::Asking(claims, asking) => {
+                Arrival::Asking(claims, asking, recovery) => {
                     session.asking = Some(asking);
+                    session.recovery = recovery.map(|(identity, resumed)| Recovery::new(identity, resumed));
                     session.arrive(ctx, claims, None);
                 }
             }
@@ -269,7 +279,7 @@ impl Session {
     fn say(&mut self, ctx: &mut Context<Self>, event: &Event) {
         let audience = Audience { joined: false, own: false };
         if let Some(frame) = self.codec.event(event, None, audience)
-            && self.outlet.event(&frame, self.offset().as_deref()).is_err()
+            && self.outlet.event(&frame, self.offset()).is_err()
         {
             self.close_slow(ctx);
         }
@@ -283,7 +293,7 @@ impl Session {
     /// Writes what answers a request.
     fn speak(&mut self, ctx: &mut Context<Self>, tag: &Tag, words: Vec<Word>) {
         for word in words {
-            if self.outlet.reply(word, tag.ack, self.offset().as_deref()).is_err() {
+            if self.outlet.reply(word, tag.ack, self.offset()).is_err() {
                 return self.close_slow(ctx);
             }
         }
@@ -361,24 +371,33 @@ impl Session {
     fn follow(&mut self, ctx: &mut Context<Self>, tag: Tag, step: Step, outcome: BoxFuture<'static, Outcome>) {
         let began = Instant::now();
         ctx.spawn(outcome.into_actor(self).map(move |outcome, session, ctx| {
-            session.under_way -= 1;
             histogram!("haggle_command_seconds").record(began.elapsed().as_secs_f64());
-            let outcome = match &step {
-                Step::Join(join) => session.still_there(join, &outcome).and(outcome),
-                Step::Leave(_) | Step::Else => outcome,
-            };
-            session.answer(ctx, &tag, &outcome);
-            session.heard_recent(&outcome);
-            // Answers come in no order of their own; what begins last counts.
-            match (step, outcome) {
-                (Step::Join(join), outcome) => session.joined(ctx, &join, outcome),
-                (Step::Leave(leave), Ok(Reply::Left(topic))) => session.left(topic.id, leave),
-                _ => {}
-            }
-            if session.under_way == 0 {
-                session.send_off(ctx);
+            match session.save_join(&outcome) {
+                Some(saved) => drop(ctx.spawn(
+                    saved.into_actor(session).map(move |(), session, ctx| session.finish(ctx, &tag, step, outcome)),
+                )),
+                None => session.finish(ctx, &tag, step, outcome),
             }
         }));
+    }
+
+    fn finish(&mut self, ctx: &mut Context<Self>, tag: &Tag, step: Step, outcome: Outcome) {
+        self.under_way -= 1;
+        let outcome = match &step {
+            Step::Join(join) => self.still_there(join, &outcome).and(outcome),
+            Step::Leave(_) | Step::Else => outcome,
+        };
+        self.answer(ctx, tag, &outcome);
+        self.heard_recent(&outcome);
+        // Answers come in no order of their own; what begins last counts.
+        match (step, outcome) {
+            (Step::Join(join), outcome) => self.joined(ctx, &join, outcome),
+            (Step::Leave(leave), Ok(Reply::Left(topic))) => self.left(topic.id, leave),
+            _ => {}
+        }
+        if self.under_way == 0 {
+            self.send_off(ctx);
+        }
     }
 }
 
@@ -478,6 +497,10 @@ impl Handler<Control> for Session {
             }
             Control::Close(error) => self.close(ctx, Bye::of(&error, false)),
             Control::Collect => self.collect(),
+            Control::GiveWay(user) if self.caller().is_some_and(|caller| caller.person.id == user) => {
+                return self.give_way(ctx);
+            }
+            Control::GiveWay(_) => {}
             Control::Drain { retry_after_ms } => return self.drain(ctx, retry_after_ms),
         }
         Box::pin(fut::ready(()))
@@ -497,8 +520,9 @@ impl Handler<Connected> for Session {
 impl Handler<Gone> for Session {
     type Result = ();
 
-    fn handle(&mut self, _: Gone, ctx: &mut Self::Context) {
+    fn handle(&mut self, Gone(comes_back): Gone, ctx: &mut Self::Context) {
         self.note_stall();
+        drop(self.end_recovery(comes_back));
         self.depart();
         ctx.stop();
     }

@@ -1,10 +1,12 @@
 //! Socket.IO at `/socket.io/`: each vocabulary in the namespace of its name, one of them in `/` too. Lets a client in and puts its
 //! session behind it.
 //!
-//! What lives here: the handshake; the way out is in `socketio/emitter.rs`. What must not: Engine.IO and Socket.IO themselves (the
+//! What lives here: the handshake; the way out is in `socketio/emitter.rs`, coming back in
+//! `socketio/recoverer.rs`. What must not: Engine.IO and Socket.IO themselves (the
 //! crate `socketio`), a vocabulary's words, rules of the chat.
 
 mod emitter;
+mod recoverer;
 
 use std::sync::Arc;
 
@@ -15,11 +17,12 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
 use serde_json::json;
-use socketio::engine::Refused;
+use socketio::engine::{Refused, RequestHead};
 use socketio::{Accepted, Config, Connecting, DisconnectReason, Event, Handshake, Refusal, Sink, SocketIo};
 use tokio::sync::oneshot;
 
 use self::emitter::Emitter;
+use self::recoverer::{Recoverer, Stand};
 use super::gate::{self, Passage};
 use super::origin::Verdict;
 use super::{Shared, credentials};
@@ -46,35 +49,41 @@ pub fn server(shared: &web::Data<Shared>, root: Vocabulary) -> SocketIo {
         Verdict::Foreign => Err(Refused { message: "this origin may not connect".to_owned() }),
         Verdict::Absent | Verdict::Allowed => Ok(()),
     };
-    let mut server = SocketIo::builder(config).engine(move |engine| engine.check(check));
+    let recoverer = Arc::new(Recoverer::new(shared.clone()));
+    let mut server =
+        SocketIo::builder(config).engine(move |engine| engine.check(check)).recovery(Arc::clone(&recoverer) as _);
     let spoken = Vocabulary::ON_SOCKET_IO.iter().map(|vocabulary| (format!("/{}", vocabulary.name()), *vocabulary));
     for (namespace, vocabulary) in spoken.chain([("/".to_owned(), root)]) {
-        let shared = shared.clone();
-        server = server.namespace(&namespace, move |connecting| connect(shared.clone(), vocabulary, connecting));
+        let recoverer = Arc::clone(&recoverer);
+        server =
+            server.namespace(&namespace, move |connecting| connect(Arc::clone(&recoverer), vocabulary, connecting));
     }
     server.build()
 }
 
 /// A client asks to join a namespace.
 async fn connect(
-    shared: web::Data<Shared>,
+    recoverer: Arc<Recoverer>,
     vocabulary: Vocabulary,
     connecting: Connecting,
 ) -> Result<Accepted, Refusal> {
+    let shared = recoverer.shared();
     let handshake = connecting.handshake();
-    let admitted = admit(&shared, handshake);
-    let (claims, passage) = admitted.map_err(|error| refusal(&error))?;
+    let recovery = recoverer.identify(handshake.socket());
+    let (claims, passage) = admit(shared, handshake).map_err(|error| refusal(&error))?;
     let user = claims.user.clone();
     let codec = vocabulary.codec();
     let emitter = Arc::new(Emitter::new(handshake.socket().clone(), shared.session_buffer_bytes));
     let (asking, answer) = oneshot::channel();
     let door = Arc::new(shared.chat.clone());
-    let session = Session::open(codec, emitter.clone(), door, shared.patience, Arrival::Asking(claims, asking));
-    let mut ear = Ear { session, codec, user, emitter, _passage: passage };
+    let outlet = Arc::<Emitter>::clone(&emitter);
+    let session = Session::open(codec, outlet, door, shared.patience, Arrival::Asking(claims, asking, recovery));
+    let place = handshake.socket().pid().map(|pid| recoverer.stand(pid, session.clone().recipient()));
+    let mut ear = Ear { session, codec, user, emitter, _passage: passage, _place: place };
     match answer.await.unwrap_or_else(|_| Err(ChatError::unavailable())) {
         Ok(()) => Ok(Accepted::new(ear)),
         Err(error) => {
-            ear.let_go();
+            ear.let_go(false);
             Err(refusal(&error))
         }
     }
@@ -82,7 +91,8 @@ async fn connect(
 
 /// Whose token the client brings, and a place for its connection.
 fn admit(shared: &Shared, handshake: &Handshake) -> Result<(Claims, Passage), ChatError> {
-    let token = token(shared, handshake).ok_or_else(|| {
+    let token = token(shared, handshake.auth_json(), handshake.request(), handshake.opening_request());
+    let token = token.ok_or_else(|| {
         ChatError::unauthorized("a token is needed: auth.token, or the header Authorization: Bearer <token>")
     })?;
     let claims = shared.tokens.verify(&token)?;
@@ -91,16 +101,15 @@ fn admit(shared: &Shared, handshake: &Handshake) -> Result<(Claims, Passage), Ch
 }
 
 /// The token: in `auth`, else in the header, else in the cookie of the request that carries CONNECT, from an allowed origin.
-fn token(shared: &Shared, handshake: &Handshake) -> Option<String> {
+fn token(shared: &Shared, auth: &str, request: &RequestHead, opening: &RequestHead) -> Option<String> {
     #[derive(Deserialize)]
     struct Auth {
         token: Option<String>,
     }
-    if let Some(token) = handshake.auth::<Auth>().ok().and_then(|auth| auth.token) {
+    if let Some(token) = serde_json::from_str::<Auth>(auth).ok().and_then(|auth| auth.token) {
         return Some(token);
     }
-    let request = handshake.request();
-    let header = request.header("authorization").or_else(|| handshake.opening_request().header("authorization"));
+    let header = request.header("authorization").or_else(|| opening.header("authorization"));
     if let Some(token) = header.and_then(credentials::bearer_in) {
         return Some(token.to_owned());
     }
@@ -124,13 +133,14 @@ struct Ear {
     user: UserId,
     emitter: Arc<Emitter>,
     _passage: Passage,
+    _place: Option<Stand>,
 }
 
 impl Ear {
     /// The session has nothing more to do here.
-    fn let_go(&mut self) {
+    fn let_go(&mut self, comes_back: bool) {
         // Not try_send: one message a connection, and a session without a client must end.
-        self.session.do_send(Gone);
+        self.session.do_send(Gone(comes_back));
     }
 }
 
@@ -153,7 +163,7 @@ impl Sink for Ear {
         }
     }
 
-    fn disconnected(&mut self, _: DisconnectReason) {
-        self.let_go();
+    fn disconnected(&mut self, reason: DisconnectReason) {
+        self.let_go(reason.is_recoverable());
     }
 }

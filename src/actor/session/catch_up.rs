@@ -13,6 +13,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use metrics::counter;
 
+use super::recovery::Recovery;
 use super::{Outcome, Session, Standing, State};
 use crate::error::ChatError;
 use crate::protocol::command::QUEUE_MAX;
@@ -50,7 +51,7 @@ pub(super) struct Behind {
     /// One's own messages up to and with this place are no news to any of one's devices.
     pub(super) others_until: Seq,
     /// What this session itself has sent meanwhile, where it is not told that.
-    own: Vec<Seq>,
+    pub(super) own: Vec<Seq>,
 }
 
 impl Place {
@@ -83,6 +84,19 @@ impl Session {
     /// Takes the places that the database gave on connecting, and what rooms told meanwhile. What none of the user's devices has
     /// received is told first.
     pub(super) fn take_places(&mut self, places: &[Standing]) {
+        if self.resumes() {
+            self.resume_places(places);
+        } else {
+            self.begin_places(places);
+        }
+        for (conversation, (first, last)) in std::mem::take(&mut self.early) {
+            let place = Place { head: last, ..Place::live(Seq(first.0 - 1)) };
+            self.begin_behind(conversation, place, Seq(0));
+        }
+        self.begin_recovery();
+    }
+
+    fn begin_places(&mut self, places: &[Standing]) {
         let Some(user) = self.caller().map(|caller| caller.person.id.clone()) else { return };
         let queue = self.codec.manner().queue;
         // The oldest activity first, as it happened.
@@ -93,10 +107,6 @@ impl Session {
             let place = Place { head: standing.last_seq.max(early), ..Place::live(told) };
             self.begin_behind(conversation, place, standing.last_seq);
         }
-        for (conversation, (first, last)) in std::mem::take(&mut self.early) {
-            let place = Place { head: last, ..Place::live(Seq(first.0 - 1)) };
-            self.begin_behind(conversation, place, Seq(0));
-        }
     }
 
     /// After which place the queue begins.
@@ -106,7 +116,7 @@ impl Session {
         standing.received.max(noted).max(oldest).min(standing.last_seq)
     }
 
-    fn begin_behind(&mut self, conversation: ConversationId, mut place: Place, others_until: Seq) {
+    pub(super) fn begin_behind(&mut self, conversation: ConversationId, mut place: Place, others_until: Seq) {
         if place.told < place.head {
             place.fall_behind().others_until = others_until;
             self.backlog.push_back(conversation);
@@ -170,18 +180,22 @@ impl Session {
         // The sender has it as the answer already.
         if own {
             place.told = seq;
+            self.note_told(conversation, seq);
+            self.note_own(conversation, seq);
         } else if self.outlet.is_busy() {
             // More at once than may wait, or a slow client: the rest comes from the database, as fast as it is read.
             self.catch_up(ctx, conversation);
         } else {
             place.told = seq;
+            self.note_told(conversation, seq);
             self.write(ctx, fanout, hearer);
+            self.turn_epoch(ctx);
         }
     }
 
     fn write(&mut self, ctx: &mut Context<Self>, fanout: &Fanout, hearer: &Hearer<'_>) {
         let Some(frame) = fanout.frame(self.codec, hearer) else { return };
-        let Ok(ticket) = self.outlet.event(&frame, self.offset().as_deref()) else { return self.close_slow(ctx) };
+        let Ok(ticket) = self.outlet.event(&frame, self.offset()) else { return self.close_slow(ctx) };
         if let Event::Message(message) = &fanout.event {
             counter!("haggle_messages_out_total").increment(1);
             self.wrote(ticket, message.conversation, message.seq);
@@ -228,8 +242,8 @@ impl Session {
     }
 
     /// Where the client stands, for transports that resume.
-    pub(super) fn offset(&self) -> Option<String> {
-        None
+    pub(super) fn offset(&self) -> Option<&str> {
+        self.recovery.as_ref().map(Recovery::offset)
     }
 
     /// Tells what is at hand and reads what is missing, until this session is where the conversation is.
@@ -247,6 +261,7 @@ impl Session {
             let Some(message) = behind.page.pop_front() else {
                 if place.told >= place.head {
                     place.behind = None;
+                    self.turn_epoch(ctx);
                     return self.caught_up(ctx, conversation);
                 }
                 let told = place.told;
@@ -255,10 +270,12 @@ impl Session {
             place.told = message.seq;
             place.head = place.head.max(message.seq);
             let own = message.sender.id == user;
-            if own && (message.seq <= behind.others_until || behind.own.contains(&message.seq)) {
+            let skipped = own && (message.seq <= behind.others_until || behind.own.contains(&message.seq));
+            let (topic, joined) = (behind.topic.clone(), place.is_joined());
+            self.note_told(conversation, message.seq);
+            if skipped {
                 continue;
             }
-            let (topic, joined) = (behind.topic.clone(), place.is_joined());
             let fanout = Fanout::new(Event::Message(message), topic, None);
             let unread = self.unread.count(conversation);
             self.write(ctx, &fanout, &Hearer { user: &user, audience: Audience { joined, own }, unread });

@@ -46,6 +46,7 @@ impl Session {
         if self.joining > 0 {
             self.left.insert(conversation, leave);
         }
+        self.save_left(conversation);
     }
 
     /// The user was removed from a conversation. A join that its room answered before may still be on its way here.
@@ -55,6 +56,7 @@ impl Session {
         if self.joining > 0 {
             self.removed.insert(conversation, self.joins);
         }
+        self.save_left(conversation);
     }
 
     /// Refuses a join that was answered before its user was removed.
@@ -107,10 +109,14 @@ impl Session {
                 }
             }
         }
-        if place.told < place.head {
-            self.catch_up(ctx, conversation);
-        } else {
+        let told = place.told;
+        let behind = told < place.head;
+        if !behind {
             place.behind = None;
+        }
+        self.note_told(conversation, told);
+        if behind {
+            self.catch_up(ctx, conversation);
         }
     }
 

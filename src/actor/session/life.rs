@@ -18,7 +18,7 @@ use crate::actor::presence::{Announce, Changed};
 use crate::actor::{Control, Departed};
 use crate::error::ChatError;
 use crate::protocol::command::Claims;
-use crate::protocol::event::Bye;
+use crate::protocol::event::{Bye, CLOSE_GOING_DOWN, CLOSE_SLOW_READER};
 use crate::protocol::{Caller, Event, Person, Reply, UserId};
 use crate::vocabulary::{Audience, Incoming, Request, Tag, Welcome, Word};
 
@@ -156,6 +156,7 @@ impl Session {
             self.say(ctx, &Event::Unread(unread));
         }
         self.watch_expiry(ctx);
+        self.rejoin(ctx);
         self.tell_backlog(ctx);
         self.go_on(ctx);
     }
@@ -271,10 +272,11 @@ impl Session {
             return;
         }
         let (code, reason) = (bye.close, Arc::clone(&bye.reason));
+        drop(self.end_recovery(matches!(code, CLOSE_GOING_DOWN | CLOSE_SLOW_READER)));
         let audience = Audience { joined: false, own: true };
         if let Some(frame) = self.codec.event(&Event::Bye(bye), None, audience) {
             // Full or not: the Close frame says it too.
-            let _ = self.outlet.reply(Word::Event(frame), None, self.offset().as_deref());
+            let _ = self.outlet.reply(Word::Event(frame), None, self.offset());
         }
         self.outlet.close(code, &reason);
         self.depart();

@@ -126,6 +126,10 @@ impl Door for House {
         &self.receipts
     }
 
+    fn keeper(&self) -> Option<&Recipient<Save>> {
+        None
+    }
+
     fn admit(&self, _: &UserId) -> Result<(), ChatError> {
         let mut admitted = self.admitted.lock().unwrap();
         *admitted = admitted.checked_sub(1).ok_or(ChatError::RateLimited(Duration::from_secs(1)))?;
