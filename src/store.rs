@@ -146,10 +146,17 @@ impl Writing {
 
 /// The statements that page through messages and conversations, each with its name: for those who look at their plans.
 #[must_use]
-pub fn paging() -> [(&'static str, &'static str); 5] {
+pub fn paging() -> [(&'static str, &'static str); 6] {
     let [before, after] = history::PAGES;
     let [list, unread] = conversations::LISTS;
-    [("history", before), ("history after", after), ("conversations", list), ("unread", unread), ("room", rooms::ROOM)]
+    [
+        ("history", before),
+        ("history after", after),
+        ("conversations", list),
+        ("unread", unread),
+        ("places", topics::PLACES),
+        ("room", rooms::ROOM),
+    ]
 }
 
 /// How long the database may take to prove that it is there.

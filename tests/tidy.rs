@@ -41,12 +41,17 @@ const ROOMS: &[Room] = &[
     Room { path: "vocabulary", ours: &["protocol", "error"], never: &["actix", "actix_web", "entity", "sea_orm"] },
     Room {
         path: "actor",
-        ours: &["protocol", "error", "config", "vocabulary::Fanout"],
+        ours: &["protocol", "error", "config", "vocabulary::{Fanout,Word}"],
         never: &["actix_web", "serde_json", "entity", "sea_orm"],
     },
     Room {
         path: "actor/session",
-        ours: &["protocol", "error", "config", "vocabulary::{Codec,Fanout,Incoming,Request,Tag,Welcome}"],
+        ours: &[
+            "protocol",
+            "error",
+            "config",
+            "vocabulary::{Audience,Codec,Fanout,Hearer,Incoming,Request,Tag,Welcome,Word}",
+        ],
         never: &["actix_web", "serde_json", "entity", "sea_orm"],
     },
     Room {
@@ -54,10 +59,23 @@ const ROOMS: &[Room] = &[
         ours: &["protocol", "error", "config", "vocabulary::Fanout", "store"],
         never: &["actix_web", "serde_json"],
     },
+    Room {
+        path: "actor/recovery",
+        ours: &["protocol", "error", "config", "store"],
+        never: &["actix_web", "serde_json"],
+    },
     Room { path: "chat", ours: &["actor", "store", "protocol", "error", "config"], never: &["actix_web"] },
     Room {
         path: "transport",
-        ours: &["chat", "actor::{session,outbox}", "vocabulary", "auth", "protocol", "error", "config"],
+        ours: &[
+            "chat",
+            "actor::{session,outbox,outlet,recovery,Control}",
+            "vocabulary",
+            "auth",
+            "protocol",
+            "error",
+            "config",
+        ],
         never: &["entity", "sea_orm"],
     },
     Room { path: "auth", ours: &["protocol", "error", "config"], never: &["entity", "sea_orm"] },
@@ -86,6 +104,7 @@ const DO_SEND: &[(&str, usize, &str)] = &[
         "a room has a bounded number of jobs under way, and what is committed must be told",
     ),
     ("src/actor/session/life.rs", 2, "one small message as a connection comes and one as it goes"),
+    ("src/transport/socketio.rs", 2, "one message as a connection comes and one as it goes"),
     ("src/transport/websocket/pump.rs", 1, "one message a connection, by which its session ends"),
     ("src/app.rs", 1, "one message to each writer, as the server ends"),
     ("socketio/src/engine/session.rs", 1, "what the transport side tells its actor it tells a bounded number of times"),

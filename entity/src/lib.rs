@@ -6,5 +6,7 @@
 pub mod app_user;
 pub mod conversation;
 pub mod message;
+pub mod node;
 pub mod participant;
+pub mod saved_socket;
 pub mod subject;

@@ -52,7 +52,7 @@ macro_rules! topics {
 }
 const TOPICS: &str = topics!("SELECT unnest($1::bigint[])");
 const TOPICS_SQLITE: &str = topics!("SELECT value FROM json_each($1)");
-const PLACES: &str = "SELECT c.id, c.last_seq, p.received_seq FROM participant AS p \
+pub(super) const PLACES: &str = "SELECT c.id, c.last_seq, p.received_seq FROM participant AS p \
      JOIN conversation AS c ON c.id = p.conversation_id WHERE p.user_id = $1 \
      ORDER BY c.active_at_ms DESC, c.id DESC LIMIT $2";
 const READERS: &str =

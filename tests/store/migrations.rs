@@ -66,4 +66,6 @@ async fn the_entities_are_the_tables(#[values(Kind::Sqlite, Kind::Postgres)] kin
     entity::conversation::Entity::find().all(&db).await.unwrap();
     entity::participant::Entity::find().all(&db).await.unwrap();
     entity::message::Entity::find().all(&db).await.unwrap();
+    entity::node::Entity::find().all(&db).await.unwrap();
+    entity::saved_socket::Entity::find().all(&db).await.unwrap();
 }

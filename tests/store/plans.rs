@@ -54,7 +54,11 @@ fn values(name: &str) -> Vec<Value> {
     match name {
         "history" => vec![1_i64.into(), 250_000_i64.into(), 51_i64.into()],
         "history after" => vec![1_i64.into(), 250_000_i64.into(), i64::MAX.into(), 51_i64.into()],
-        "conversations" => vec!["alice".into(), i64::MAX.into(), i64::MAX.into(), 51_i64.into()],
+        "conversations" => {
+            let (kind, id) = (None::<String>, None::<String>);
+            vec!["alice".into(), i64::MAX.into(), i64::MAX.into(), 51_i64.into(), kind.into(), id.into()]
+        }
+        "places" => vec!["alice".into(), 10_000_i64.into()],
         "unread" => vec!["alice".into()],
         _ => vec![1_i64.into()],
     }
