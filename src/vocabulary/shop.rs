@@ -245,3 +245,6 @@ pub fn open(participant: Option<&Id>, kind: Option<&str>, caller: &UserId) -> Re
     }
     Ok(Command::Open(Open { participants: vec![other], subject: None, title: None, pairings: Some(PAIRINGS) }))
 }
+
+#[cfg(test)]
+mod tests;
