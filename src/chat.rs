@@ -26,7 +26,7 @@ use crate::actor::room::Room;
 use crate::actor::session::{Begun, Door, Standing};
 use crate::actor::{Ask, By, Outcome};
 use crate::error::ChatError;
-use crate::protocol::command::{Claims, History, Join, Open, Page, UnreadCounts};
+use crate::protocol::command::{Claims, Desk, History, Join, Open, Page, UnreadCounts};
 use crate::protocol::reply::{self, Messages, Reply};
 use crate::protocol::{Between, Caller, Command, Conversation, ConversationId, ConversationRef, Person, Seq, UserId};
 use crate::store::{Place, Store};
@@ -219,6 +219,7 @@ impl Chat {
             }
             Command::Conversation(conversation) => self.conversation(&caller, &conversation, false).await,
             Command::Open(open) => self.open(&caller, &open).await,
+            Command::Desk(desk) => self.desk(&caller, desk).await,
             Command::Unread(UnreadCounts { topics }) => self.unread_counts(&caller, topics).await,
             Command::Presence(user) => self.presence_of(&caller, user).await,
             Command::Join(_)
@@ -284,6 +285,14 @@ impl Chat {
             self.reseat(id, None).await?;
         }
         self.conversation(caller, &ConversationRef::Id(id), created).await
+    }
+
+    async fn desk(&self, caller: &UserId, desk: Desk) -> Outcome {
+        let seated = self.0.store.desk(caller, desk).await?;
+        if seated.changed {
+            self.reseat(seated.id, None).await?;
+        }
+        self.conversation(caller, &ConversationRef::Id(seated.id), seated.created).await
     }
 
     async fn presence_of(&self, caller: &UserId, user: UserId) -> Outcome {
@@ -377,6 +386,7 @@ impl Door for Chat {
             | Command::Conversations(_)
             | Command::Conversation(_)
             | Command::Open(_)
+            | Command::Desk(_)
             | Command::Unread(_)
             | Command::Appear(_)
             | Command::Presence(_) => Begun::UnderWay(self.clone().read(caller.person.id, command).boxed()),

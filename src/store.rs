@@ -21,6 +21,7 @@ use crate::error::ChatError;
 mod between;
 mod connect;
 mod conversations;
+mod desk;
 mod failure;
 mod history;
 mod migrate;
@@ -35,6 +36,7 @@ mod writer;
 
 pub use between::Opened;
 pub use conversations::LISTED_PARTICIPANTS_MAX;
+pub use desk::Seated;
 pub use failure::StoreError;
 pub use migrate::Direction;
 pub use provision::{DIRECT, GROUP};

@@ -4,6 +4,7 @@
 
 mod connecting;
 mod constraints;
+mod desk;
 mod migrations;
 mod outage;
 mod plans;

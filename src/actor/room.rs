@@ -337,13 +337,12 @@ impl Room {
         }
         if cursor.read > read_before {
             let everyone = hall.size() <= CHATTER_MAX;
-            let user = person.id;
-            let read = ReadTo { conversation, user: user.clone(), seq: cursor.read, count: updated, at };
+            let read = ReadTo { conversation, user: person.id.clone(), seq: cursor.read, count: updated, at };
             // The reader's other devices always hear it: their badges depend on it.
-            let audience = if everyone { Audience::Everyone } else { Audience::Only(&user) };
+            let audience = if everyone { Audience::Everyone } else { Audience::Only(&person.id) };
             self.tell(ctx, vec![Fanout::new(Event::Read(read), Some(Arc::clone(&topic)), origin)], audience);
         }
-        answer(reply, Ok(Reply::Marked(Marked { topic, seq: cursor.read, unread, updated, at })));
+        answer(reply, Ok(Reply::Marked(Marked { topic, user: person.id, seq: cursor.read, unread, updated, at })));
     }
 
     fn join(&mut self, ctx: &mut Context<Self>, ask: Ask<Join>) {
@@ -385,7 +384,7 @@ impl Room {
         if let Some(seat) = hall.seat(&user).filter(|seat| if read { seq <= seat.read } else { seq <= seat.received }) {
             let unread = hall.unread(seat).count;
             let topic = Arc::clone(&hall.topic);
-            let marked = Marked { topic, seq: seat.read, unread, updated: 0, at: Timestamp::now() };
+            let marked = Marked { topic, user, seq: seat.read, unread, updated: 0, at: Timestamp::now() };
             answer(reply, Ok(if read { Reply::Marked(marked) } else { Reply::Done }));
             return self.rest(ctx);
         }

@@ -60,6 +60,8 @@ pub enum Command {
     Conversation(ConversationRef),
     /// Open a conversation, or find the one that two people have already.
     Open(Open),
+    /// Open the caller's conversation with all who answer for the shop, or find it.
+    Desk(Desk),
     /// All unread counts.
     Unread(UnreadCounts),
     /// Be seen as online, or not though this socket is open.
@@ -203,7 +205,48 @@ pub struct Open {
     pub subject: Option<(Arc<str>, Arc<str>)>,
     /// A title.
     pub title: Option<Arc<str>>,
+    /// Which roles may talk with each other, and what their conversation is; everyone named must be known then. `None`: everybody
+    /// may, and the usual kinds.
+    pub pairings: Option<&'static [Pairing]>,
 }
+
+/// Roles whose people may talk with each other, in either order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pairing {
+    /// Any of these roles …
+    pub one: &'static [&'static str],
+    /// … with any of these.
+    pub other: &'static [&'static str],
+    /// The kind of their conversation.
+    pub kind: &'static str,
+}
+
+impl Pairing {
+    /// The kind of a conversation of two people with these roles in the shop; `None` where they may not talk.
+    #[must_use]
+    pub fn kind_of(pairings: &[Self], role: &str, other: &str) -> Option<&'static str> {
+        let meets = |pairing: &&Self| {
+            (pairing.one.contains(&role) && pairing.other.contains(&other))
+                || (pairing.one.contains(&other) && pairing.other.contains(&role))
+        };
+        pairings.iter().find(meets).map(|pairing| pairing.kind)
+    }
+}
+
+/// `Command::Desk`: the caller's one conversation with all who answer for the shop. Whoever answers by now is added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Desk {
+    /// The roles of those who answer; they cannot ask.
+    pub staff: &'static [&'static str],
+    /// Which roles may ask, and what the conversation is.
+    pub pairings: &'static [Pairing],
+}
+
+/// What the key of a conversation at the desk begins with; the user who asks follows: `support:alice`.
+pub const DESK_KEY: &str = "support:";
+/// How many of those who answer are in a conversation at the desk: with whoever asks they are 50, within which all chatter and
+/// presence is told.
+pub const DESK_STAFF_MAX: u32 = 49;
 
 /// How many participants one call may bring (CONTRACT section 3).
 pub const PARTICIPANTS_MAX: usize = 10_000;

@@ -37,7 +37,7 @@ pub enum Reply {
         /// Where the next page begins, where there is one.
         next: Option<ListCursor>,
     },
-    /// To `Conversation`, `Open` and the provisioning of a conversation.
+    /// To `Conversation`, `Open`, `Desk` and the provisioning of a conversation.
     Conversation {
         /// As the caller sees it.
         conversation: Box<Conversation>,
@@ -79,6 +79,8 @@ pub struct Listed {
 pub struct Marked {
     /// Which conversation.
     pub topic: Arc<Topic>,
+    /// Whose cursor.
+    pub user: UserId,
     /// Where the cursor stands now.
     pub seq: Seq,
     /// How many messages of others are unread there now.

@@ -13,7 +13,7 @@ use super::Store;
 use super::failure::Failure;
 use super::sql::texts;
 use crate::error::ChatError;
-use crate::protocol::command::{Open, PARTICIPANTS_MAX, PutConversation, PutSubject};
+use crate::protocol::command::{DESK_KEY, Open, PARTICIPANTS_MAX, Pairing, PutConversation, PutSubject};
 use crate::protocol::{ConversationId, ConversationRef, Timestamp, UserId};
 
 /// The kind of a conversation of at most two people, where nobody says otherwise.
@@ -44,7 +44,7 @@ macro_rules! create {
         )
     };
 }
-const CREATE_BY_KEY: &str = create!("key");
+pub(super) const CREATE_BY_KEY: &str = create!("key");
 const CREATE_BY_PAIR: &str = create!("pair_key");
 /// One of two people on a subject; nothing where the two have one, or somebody has the key.
 const CREATE_PAIR: &str = "INSERT INTO conversation (pair_key, key, kind, subject_kind, subject_id, active_at_ms, created_at_ms) \
@@ -52,11 +52,13 @@ const CREATE_PAIR: &str = "INSERT INTO conversation (pair_key, key, kind, subjec
 const UPDATE: &str = "UPDATE conversation SET kind = COALESCE($2, kind), title = COALESCE($3, title), \
      subject_kind = COALESCE($4, subject_kind), subject_id = COALESCE($5, subject_id) WHERE key = $1 RETURNING id";
 /// The conversation of two people alone on a subject (`$3`, `$4`), or on none: one that they opened, or that the shop made for them.
+/// Not one at the desk: others may join that.
 const FIND_TOGETHER: &str = "SELECT c.id FROM participant AS p \
      JOIN participant AS q ON q.conversation_id = p.conversation_id AND q.user_id = $2 \
      JOIN conversation AS c ON c.id = p.conversation_id \
      WHERE p.user_id = $1 AND c.participant_count = 2 \
-     AND c.subject_kind IS NOT DISTINCT FROM $3 AND c.subject_id IS NOT DISTINCT FROM $4 ORDER BY c.id LIMIT 1";
+     AND c.subject_kind IS NOT DISTINCT FROM $3 AND c.subject_id IS NOT DISTINCT FROM $4 \
+     AND (c.key IS NULL OR c.key NOT LIKE $5 || '%') ORDER BY c.id LIMIT 1";
 const FIND_PAIR: &str = "SELECT id FROM conversation WHERE pair_key = $1";
 /// `$1` the conversation, `$2` the time, then who and with what role: two arrays, or one of pairs on SQLite.
 macro_rules! seats {
@@ -169,7 +171,8 @@ impl Store {
     /// more people always a new one. Says whether it is new. Everyone named exists from then on.
     ///
     /// # Errors
-    /// `invalid` with nobody but the caller, `too_large` with more than [`PARTICIPANTS_MAX`] participants; `unavailable`.
+    /// `invalid` with nobody but the caller, or roles that may not talk; `not_found` where roles decide and somebody is not known;
+    /// `too_large` with more than [`PARTICIPANTS_MAX`] participants; `unavailable`.
     pub async fn open(&self, caller: &UserId, open: &Open) -> Result<(ConversationId, bool), ChatError> {
         let mut people: BTreeMap<&UserId, Option<&str>> = open.participants.iter().map(|user| (user, None)).collect();
         people.insert(caller, None);
@@ -182,9 +185,10 @@ impl Store {
         };
         let pair = two.map(|(first, last)| pair_key(first, last, open.subject.as_ref()));
         self.call(async {
+            let paired = self.paired(caller, open).await?;
             if let Some((first, last)) = two {
                 let (kind, id) = open.subject.as_ref().map(|(kind, id)| (&**kind, &**id)).unzip();
-                let values = [first.as_str().into(), last.as_str().into(), kind.into(), id.into()];
+                let values = [first.as_str().into(), last.as_str().into(), kind.into(), id.into(), DESK_KEY.into()];
                 if let Some(row) = self.db().query_one_raw(self.statement(FIND_TOGETHER, values)).await? {
                     return Ok((ConversationId(row.try_get_by_index(0)?), false));
                 }
@@ -195,7 +199,7 @@ impl Store {
             if let Some((kind, id)) = &open.subject {
                 self.subject_exists(db, kind, id).await?;
             }
-            let (kind, title) = (kind_of(people.len()), open.title.as_deref());
+            let (kind, title) = (paired.unwrap_or(kind_of(people.len())), open.title.as_deref());
             let created = self.create(db, CREATE_BY_PAIR, pair.as_deref(), kind, title, open.subject.as_ref());
             let (id, is_new) = match created.await? {
                 Some(id) => (id, true),
@@ -244,6 +248,21 @@ impl Store {
         Err(ChatError::unavailable().into())
     }
 
+    /// What the roles of the people make of their conversation, where roles decide it.
+    async fn paired(&self, caller: &UserId, open: &Open) -> Result<Option<&'static str>, Failure> {
+        let Some(pairings) = open.pairings else { return Ok(None) };
+        let role = self.role(caller).await?;
+        let mut kind = None;
+        for other in open.participants.iter().filter(|other| *other != caller) {
+            let meets = Pairing::kind_of(pairings, &role, &self.role(other).await?);
+            if meets.is_none() || kind.is_some_and(|kind| meets != Some(kind)) {
+                return Err(ChatError::invalid("people with these roles do not talk with each other").into());
+            }
+            kind = meets;
+        }
+        Ok(kind)
+    }
+
     async fn users_exist<'a>(
         &self,
         db: &DatabaseTransaction,
@@ -262,7 +281,7 @@ impl Store {
     }
 
     /// `None` where a conversation of this name exists.
-    async fn create(
+    pub(super) async fn create(
         &self,
         db: &DatabaseTransaction,
         sql: &'static str,
@@ -291,13 +310,13 @@ impl Store {
         Ok(ConversationId(row.try_get_by_index(0)?))
     }
 
-    /// Gives everyone a seat, with cursors at the newest place, and those who have one their new role.
-    async fn seat(
+    /// Gives everyone a seat, with cursors at the newest place, and those who have one their new role; says whether anything changed.
+    pub(super) async fn seat(
         &self,
         db: &DatabaseTransaction,
         id: ConversationId,
         people: &BTreeMap<&UserId, Option<&str>>,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let lists = self.lists(people);
         let values = [id.0.into(), Timestamp::now().0.into()].into_iter().chain(lists);
         let added = db.execute_raw(self.statement(self.sql(SEATS, SEATS_SQLITE), values)).await?;
@@ -311,7 +330,7 @@ impl Store {
                 .into());
             }
         }
-        Ok(())
+        Ok(added.rows_affected() > 0)
     }
 
     fn lists(&self, people: &BTreeMap<&UserId, Option<&str>>) -> Vec<Value> {

@@ -3,6 +3,7 @@
 //! What lives here: reads and writes of `app_user`. What must not: tokens, sockets.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use entity::app_user;
 use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, Value};
@@ -222,6 +223,15 @@ impl Store {
         let values = [user.as_str().into(), name.into(), role.into()];
         let statement = self.statement(USER, values);
         Ok(KnownRow::find_by_statement(statement).one(&self.db()).await?)
+    }
+
+    /// The role in the shop that is in force.
+    ///
+    /// # Errors
+    /// `not_found` where nobody ever named the user.
+    pub(super) async fn role(&self, user: &UserId) -> Result<Arc<str>, Failure> {
+        let row = self.user_row(user, None, None).await?.ok_or(ChatError::NotFound("user"))?;
+        Ok(Known::from(row).person.role)
     }
 
     async fn written(&self, sql: &'static str, values: Vec<Value>) -> Result<Known, Failure> {

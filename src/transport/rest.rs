@@ -6,6 +6,7 @@ pub mod native;
 pub mod operations;
 pub mod problem;
 pub mod provisioning;
+pub mod shop;
 
 use std::future::{Ready, ready};
 use std::time::{Duration, Instant};

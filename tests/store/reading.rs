@@ -268,6 +268,7 @@ async fn two_people_have_one_conversation_on_a_subject(#[values(Kind::Sqlite, Ki
         participants: who.iter().map(|name| user(name)).collect(),
         subject: subject.map(|(kind, id)| (kind.into(), id.into())),
         title: None,
+        pairings: None,
     };
     let alice = user("alice");
     let (with_bob, with_alice) = (open(&["bob"], None), open(&["alice", "bob"], None));

@@ -149,7 +149,7 @@ async fn open(user: User, shared: web::Data<Shared>, body: Json<OpenBody>) -> Re
     }
     let subject = subject.as_ref().map(SubjectName::parse).transpose()?;
     let title = title.as_deref().map(model::name).transpose()?;
-    run(&shared, user.0, Command::Open(Open { participants, subject, title })).await
+    run(&shared, user.0, Command::Open(Open { participants, subject, title, pairings: None })).await
 }
 
 /// Lists one's conversations, newest activity first.

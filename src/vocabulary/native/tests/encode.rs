@@ -87,7 +87,7 @@ fn every_answer_is_spelt_as_the_contract_says() {
     };
     let whole = r#"{"id":7,"key":"order:42","kind":"order","title":"Order 42","subject":{"kind":"order","id":"42","title":"Lamp"},"participants":[{"user_id":"alice","name":"Alice","role":"buyer","online":true}],"last_message":NAMELESS,"unread":2,"created_at":"1970-01-01T00:00:00.000Z"}"#;
     let bare = r#"{"id":7,"key":null,"kind":"order","title":null,"subject":null,"participants":[],"last_message":null,"unread":2,"created_at":"1970-01-01T00:00:00.000Z"}"#;
-    let marked = Marked { topic: topic(), seq: Seq(3), unread: 2, updated: 1, at: Timestamp(0) };
+    let marked = Marked { topic: topic(), user: alice().id, seq: Seq(3), unread: 2, updated: 1, at: Timestamp(0) };
     let page = |messages, has_more| {
         Reply::History(Messages { topic: topic(), messages, has_more, last_seq: Seq(4), readers: Vec::new() })
     };
