@@ -238,6 +238,7 @@ impl Session {
             return;
         }
         let Some(user) = self.caller().map(|caller| caller.person.id.clone()) else { return };
+        let manner = self.codec.manner();
         while !self.outlet.is_busy() {
             let Some(place) = self.places.get_mut(&conversation) else { return self.caught_up(ctx, conversation) };
             let behind = place.behind.get_or_insert_default();
@@ -255,7 +256,10 @@ impl Session {
             if own && (message.seq <= behind.others_until || behind.own.contains(&message.seq)) {
                 continue;
             }
-            let (topic, joined) = (behind.topic.clone(), place.is_joined());
+            let topic = behind.topic.clone();
+            // What waited is told as it would have been on connecting, also to who has joined meanwhile.
+            let waited = manner.queue && message.seq <= behind.others_until;
+            let joined = place.is_joined() && !waited;
             let fanout = Fanout::new(Event::Message(message), topic, None);
             let unread = self.unread.count(conversation);
             self.write(ctx, &fanout, &Hearer { user: &user, audience: Audience { joined, own }, unread });
