@@ -47,6 +47,12 @@ impl fmt::Display for Problem {
 }
 
 impl Problem {
+    /// What was refused, for vocabularies that have an envelope of their own.
+    #[must_use]
+    pub const fn error(&self) -> &ChatError {
+        &self.0
+    }
+
     /// The response.
     #[must_use]
     pub fn response(&self) -> HttpResponse {

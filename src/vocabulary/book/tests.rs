@@ -1,0 +1,1 @@
+//! The book vocabulary by its literal bytes.
