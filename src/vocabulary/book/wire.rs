@@ -34,6 +34,9 @@ pub struct Said {
     /// The caller, or it is refused.
     #[schema(value_type = Option<String>)]
     pub user_id: Option<Id>,
+    /// The caller, or it is refused.
+    #[schema(value_type = Option<Object>)]
+    pub sender: Option<Sender>,
     /// The other one of the conversation, or it is refused.
     #[schema(value_type = Option<String>)]
     pub recipient_id: Option<Id>,
@@ -44,6 +47,19 @@ pub struct Said {
     pub is_typing: Option<bool>,
 }
 
+/// Whoever a payload says it is from, where that is more than an id.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a sender: an id, or an object with an `id`")]
+pub enum Sender {
+    /// An id after all.
+    Bare(Id),
+    /// A person.
+    Person {
+        /// Who.
+        id: Option<Id>,
+    },
+}
+
 impl Said {
     /// Checks whoever it claims to be from.
     ///
@@ -51,7 +67,12 @@ impl Said {
     /// `forbidden` when that is not the caller.
     pub fn claimed(&self, caller: &UserId) -> Result<(), ChatError> {
         words::claim(self.sender_id.as_ref(), Some(caller))?;
-        words::claim(self.user_id.as_ref(), Some(caller))
+        words::claim(self.user_id.as_ref(), Some(caller))?;
+        match &self.sender {
+            Some(Sender::Bare(id)) => words::claim(Some(id), Some(caller)),
+            Some(Sender::Person { id }) => words::claim(id.as_ref(), Some(caller)),
+            None => Ok(()),
+        }
     }
 
     /// The conversation that it names.
