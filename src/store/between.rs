@@ -21,7 +21,7 @@ const BUYER: &str = "buyer";
 /// A conversation of this name on this subject, and whether the caller sits in it: whoever was removed does not come back by opening
 /// another.
 const FIND_SPELLED: &str = "SELECT c.id, EXISTS (SELECT 1 FROM participant AS p WHERE p.conversation_id = c.id AND p.user_id = $2) \
-     AS seated FROM conversation AS c WHERE c.key = $1 AND c.subject_kind = $3 AND c.subject_id = $4";
+     AS seated FROM conversation AS c WHERE c.key = $1 AND c.subject_kind = $3 AND (CAST($4 AS text) IS NULL OR c.subject_id = $4)";
 /// The conversation of two people alone on a subject, whoever opened it.
 const FIND_TOGETHER: &str = "SELECT c.id FROM participant AS p \
      JOIN participant AS q ON q.conversation_id = p.conversation_id AND q.user_id = $2 \
@@ -99,8 +99,10 @@ impl Store {
         pair: &Pair<'_>,
     ) -> Result<Option<ConversationId>, Failure> {
         let (kind, id) = (&*between.subject.0, &*between.subject.1);
+        // What the caller spelt names the conversation, though it could be read as being about something else.
+        let about = between.spelling.is_none().then_some(id);
         for spelling in &pair.spellings {
-            let values = [(&**spelling).into(), caller.as_str().into(), kind.into(), id.into()];
+            let values = [(&**spelling).into(), caller.as_str().into(), kind.into(), about.into()];
             if let Some(row) = self.db().query_one_raw(self.statement(FIND_SPELLED, values)).await? {
                 if row.try_get::<bool>("", "seated")? {
                     return Ok(Some(ConversationId(row.try_get("", "id")?)));

@@ -2,6 +2,7 @@
 //!
 //! What lives here: extractors shared by all routes, and the rules that hold for every request. What must not: rules of the chat.
 
+pub mod book;
 pub mod native;
 pub mod operations;
 pub mod problem;

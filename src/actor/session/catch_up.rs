@@ -255,6 +255,7 @@ impl Session {
         // Behind from now on, though its turn to write may come later.
         let Some(place) = self.places.get_mut(&conversation) else { return self.caught_up(ctx, conversation) };
         place.fall_behind();
+        let queue = self.codec.manner().queue;
         while !self.outlet.is_busy() {
             let Some(place) = self.places.get_mut(&conversation) else { return self.caught_up(ctx, conversation) };
             let behind = place.behind.get_or_insert_default();
@@ -271,7 +272,10 @@ impl Session {
             place.head = place.head.max(message.seq);
             let own = message.sender.id == user;
             let skipped = own && (message.seq <= behind.others_until || behind.own.contains(&message.seq));
-            let (topic, joined) = (behind.topic.clone(), place.is_joined());
+            let topic = behind.topic.clone();
+            // What waited is told as it would have been on connecting, also to who has joined meanwhile.
+            let waited = queue && message.seq <= behind.others_until;
+            let joined = place.is_joined() && !waited;
             self.note_told(conversation, message.seq);
             if skipped {
                 continue;
