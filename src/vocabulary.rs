@@ -18,55 +18,56 @@ use bytestring::ByteString;
 use crate::error::ChatError;
 use crate::protocol::{Command, Event, Reply, SessionId, Topic, UserId};
 
-/// Every vocabulary that a client may speak. Its position is its slot in a [`Fanout`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Vocabulary {
-    /// Haggle's own, on a plain WebSocket (CONTRACT section 5).
-    Native,
-    /// Buyers and the seller of an item.
-    Item,
-    /// Two people about a book.
-    Book,
-    /// Everyone who has to do with an order.
-    Order,
-    /// Two people or a group.
-    Group,
-    /// Customers, sellers and the shop's staff.
-    Shop,
+/// The list of vocabularies on Socket.IO makes the type, and everything that must know all of them.
+macro_rules! vocabularies {
+    ($($(#[$meaning:meta])* $variant:ident => ($codec:expr, $name:literal),)+) => {
+        /// Every vocabulary that a client may speak. Its position is its slot in a [`Fanout`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Vocabulary {
+            /// Haggle's own, on a plain WebSocket (CONTRACT section 5).
+            Native,
+            $($(#[$meaning])* $variant,)+
+        }
+
+        impl Vocabulary {
+            /// Those spoken on Socket.IO, each in the namespace of its name.
+            pub const ON_SOCKET_IO: [Self; [$($name),+].len()] = [$(Self::$variant),+];
+
+            /// How many there are.
+            pub const COUNT: usize = Self::ON_SOCKET_IO.len() + 1;
+
+            /// The vocabulary's translator.
+            #[must_use]
+            pub fn codec(self) -> &'static dyn Codec {
+                match self {
+                    Self::Native => &native::Native,
+                    $(Self::$variant => &$codec,)+
+                }
+            }
+
+            /// Its name: that of its namespace, without the slash.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    Self::Native => "native",
+                    $(Self::$variant => $name,)+
+                }
+            }
+        }
+    };
 }
 
-impl Vocabulary {
-    /// How many there are.
-    pub const COUNT: usize = 6;
-
-    /// Those spoken on Socket.IO, each in the namespace of its name.
-    pub const ON_SOCKET_IO: [Self; 5] = [Self::Item, Self::Book, Self::Order, Self::Group, Self::Shop];
-
-    /// The vocabulary's translator.
-    #[must_use]
-    pub fn codec(self) -> &'static dyn Codec {
-        match self {
-            Self::Native => &native::Native,
-            Self::Item => &item::Item,
-            Self::Book => &book::Book,
-            Self::Order => &order::Order,
-            Self::Group => &group::Group,
-            Self::Shop => &shop::Shop,
-        }
-    }
-
-    /// Its name: that of its namespace, without the slash.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Native => "native",
-            Self::Item => "item",
-            Self::Book => "book",
-            Self::Order => "order",
-            Self::Group => "group",
-            Self::Shop => "shop",
-        }
-    }
+vocabularies! {
+    /// Buyers and the seller of an item.
+    Item => (item::Item, "item"),
+    /// Two people about a book.
+    Book => (book::Book, "book"),
+    /// Everyone who has to do with an order.
+    Order => (order::Order, "order"),
+    /// Two people or a group.
+    Group => (group::Group, "group"),
+    /// Customers, sellers and the shop's staff.
+    Shop => (shop::Shop, "shop"),
 }
 
 /// How the sessions of a vocabulary hear.
