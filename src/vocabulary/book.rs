@@ -118,7 +118,7 @@ fn command(event: &'static str, call: &Call<'_>) -> Result<Command, ChatError> {
         return appear(call, caller).map(|()| Command::Appear(event == "user:online"));
     }
     let said: Said = words::argument(call)?;
-    said.claimed(caller)?;
+    said.claims.check(call.caller)?;
     let opens = event == "chat:join";
     Ok(match event {
         "chat:message" => Command::Send(said.send(caller)?),
@@ -138,7 +138,7 @@ fn command(event: &'static str, call: &Call<'_>) -> Result<Command, ChatError> {
 fn appear(call: &Call<'_>, caller: &UserId) -> Result<(), ChatError> {
     let first = words::first(call)?;
     if first.get().starts_with('{') {
-        return words::argument::<Said>(call)?.claimed(caller);
+        return words::argument::<Said>(call)?.claims.check(call.caller);
     }
     let bare: Option<Id> = serde_json::from_str(first.get()).map_err(|error| unreadable(&error))?;
     words::claim(bare.as_ref(), Some(caller))

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::words::{self, Failure, Id, missing};
+use super::words::{self, Claims, Failure, Id, missing};
 use super::{Audience, Call, Codec, Incoming, Manner, Request, Tag, Vocabulary, Welcome, Word};
 use crate::error::ChatError;
 use crate::protocol::command::{Join, Send, Since, Typing};
@@ -29,8 +29,8 @@ struct Payload {
     chat_id: Option<Id>,
     content: Option<String>,
     client_id: Option<String>,
-    sender_id: Option<Id>,
-    user_id: Option<Id>,
+    #[serde(flatten)]
+    claims: Claims,
 }
 
 impl Codec for Group {
@@ -88,8 +88,7 @@ impl Codec for Group {
 
 fn command(event: &'static str, call: &Call<'_>) -> Result<Command, ChatError> {
     let said: Payload = words::argument(call)?;
-    words::claim(said.sender_id.as_ref(), call.caller)?;
-    words::claim(said.user_id.as_ref(), call.caller)?;
+    said.claims.check(call.caller)?;
     let chat = said.chat_id.as_ref().ok_or_else(|| missing("chatId"))?.number()?;
     let conversation = ConversationRef::Id(chat);
     Ok(match event {
@@ -181,3 +180,6 @@ fn number_where_digits<S: Serializer>(id: &&str, serializer: S) -> Result<S::Ok,
         None => serializer.serialize_str(id),
     }
 }
+
+#[cfg(test)]
+mod tests;

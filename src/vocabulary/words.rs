@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytestring::ByteString;
 use serde::de::{DeserializeOwned, Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
 
 use super::native::unreadable;
 use super::{Call, Incoming, Request, Tag, Welcome, Word};
@@ -198,6 +199,48 @@ pub fn claim(claimed: Option<&Id>, caller: Option<&UserId>) -> Result<(), ChatEr
             id.user()?;
             Err(ChatError::forbidden("this is somebody else's id: one speaks for oneself alone"))
         }
+    }
+}
+
+/// Who a client says that it is; it is what its token says, or the request is refused.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Claims {
+    /// The caller, or it is refused.
+    #[schema(value_type = Option<String>)]
+    sender_id: Option<Id>,
+    /// The caller, or it is refused.
+    #[schema(value_type = Option<String>)]
+    user_id: Option<Id>,
+    /// The caller, by id or in an object, or it is refused.
+    #[schema(value_type = Option<Object>)]
+    sender: Option<Sender>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a sender: an id or an object with one")]
+enum Sender {
+    Id(Id),
+    #[serde(rename_all = "camelCase")]
+    Whole {
+        id: Option<Id>,
+        user_id: Option<Id>,
+    },
+}
+
+impl Claims {
+    /// Whether all of it is true.
+    ///
+    /// # Errors
+    /// `forbidden` when it is somebody else, `invalid` when it can be nobody.
+    pub fn check(&self, caller: Option<&UserId>) -> Result<(), ChatError> {
+        let nested = match &self.sender {
+            None => [None, None],
+            Some(Sender::Id(id)) => [Some(id), None],
+            Some(Sender::Whole { id, user_id }) => [id.as_ref(), user_id.as_ref()],
+        };
+        let claims = [self.sender_id.as_ref(), self.user_id.as_ref()].into_iter().chain(nested);
+        claims.into_iter().try_for_each(|claimed| claim(claimed, caller))
     }
 }
 

@@ -19,8 +19,9 @@ use crate::error::ChatError;
 use crate::protocol::command::UnreadCounts;
 use crate::protocol::{Caller, Command, Reply, UserId};
 use crate::transport::Shared;
-use crate::vocabulary::shop::wire::{Claims, Conversation, NewMessage, PageOf, Status, UnreadCount, Updated};
+use crate::vocabulary::shop::wire::{Conversation, NewMessage, PageOf, Status, UnreadCount, Updated};
 use crate::vocabulary::shop::{self, conversation};
+use crate::vocabulary::words::Claims;
 use crate::vocabulary::words::Id;
 
 /// Mounts the routes.

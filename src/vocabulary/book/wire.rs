@@ -12,7 +12,7 @@ use super::names::{self, Hints, Spoken};
 use crate::error::ChatError;
 use crate::protocol::command::Send;
 use crate::protocol::{self, ConversationRef, UserId, reply};
-use crate::vocabulary::words::{self, Id, missing};
+use crate::vocabulary::words::{self, Claims, Id, missing};
 
 /// Every field that an event or a call may bring; a `senderName` is not looked at.
 #[derive(Deserialize, ToSchema)]
@@ -28,15 +28,9 @@ pub struct Said {
     pub message_type: Option<String>,
     /// The caller's own name for the message, at most 64 bytes: sent again with the same one, it is stored once.
     pub client_id: Option<String>,
-    /// The caller, or it is refused.
-    #[schema(value_type = Option<String>)]
-    pub sender_id: Option<Id>,
-    /// The caller, or it is refused.
-    #[schema(value_type = Option<String>)]
-    pub user_id: Option<Id>,
-    /// The caller, or it is refused.
-    #[schema(value_type = Option<Object>)]
-    pub sender: Option<Sender>,
+    /// Who it is from: the caller, or it is refused.
+    #[serde(flatten)]
+    pub claims: Claims,
     /// The other one of the conversation, or it is refused.
     #[schema(value_type = Option<String>)]
     pub recipient_id: Option<Id>,
@@ -47,34 +41,7 @@ pub struct Said {
     pub is_typing: Option<bool>,
 }
 
-/// Whoever a payload says it is from, where that is more than an id.
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "expected a sender: an id, or an object with an `id`")]
-pub enum Sender {
-    /// An id after all.
-    Bare(Id),
-    /// A person.
-    Person {
-        /// Who.
-        id: Option<Id>,
-    },
-}
-
 impl Said {
-    /// Checks whoever it claims to be from.
-    ///
-    /// # Errors
-    /// `forbidden` when that is not the caller.
-    pub fn claimed(&self, caller: &UserId) -> Result<(), ChatError> {
-        words::claim(self.sender_id.as_ref(), Some(caller))?;
-        words::claim(self.user_id.as_ref(), Some(caller))?;
-        match &self.sender {
-            Some(Sender::Bare(id)) => words::claim(Some(id), Some(caller)),
-            Some(Sender::Person { id }) => words::claim(id.as_ref(), Some(caller)),
-            None => Ok(()),
-        }
-    }
-
     /// The conversation that it names.
     ///
     /// # Errors
@@ -90,7 +57,7 @@ impl Said {
     /// # Errors
     /// `forbidden`, `invalid`, `too_large` or `not_found`.
     pub fn send(&self, caller: &UserId) -> Result<Send, ChatError> {
-        self.claimed(caller)?;
+        self.claims.check(Some(caller))?;
         Ok(Send {
             conversation: self.conversation(caller, true)?,
             body: words::text(self.message.as_deref(), "message")?,

@@ -6,12 +6,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::PAIRINGS;
-use crate::error::ChatError;
 use crate::protocol::command::Pairing;
 use crate::protocol::event::ReadTo;
 use crate::protocol::reply::{Marked, Messages, Presence};
-use crate::protocol::{ConversationId, Person, UserId, model};
-use crate::vocabulary::words::{self, Id};
+use crate::protocol::{ConversationId, Person, model};
+use crate::vocabulary::words::{Claims, Id};
 
 /// Every field that an event may bring.
 #[derive(Deserialize)]
@@ -26,46 +25,6 @@ pub(super) struct Payload {
     pub(super) limit: Option<Id>,
     #[serde(flatten)]
     pub(super) claims: Claims,
-}
-
-/// Who a client says that it is; it is what its token says, or the request is refused.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = shop::Claims)]
-pub struct Claims {
-    #[schema(value_type = Option<String>)]
-    sender_id: Option<Id>,
-    #[schema(value_type = Option<String>)]
-    user_id: Option<Id>,
-    #[schema(value_type = Option<String>)]
-    sender: Option<Sender>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "expected a sender: an id or an object with one")]
-enum Sender {
-    Id(Id),
-    #[serde(rename_all = "camelCase")]
-    Whole {
-        id: Option<Id>,
-        user_id: Option<Id>,
-    },
-}
-
-impl Claims {
-    /// Whether all of it is true.
-    ///
-    /// # Errors
-    /// `forbidden` when it is somebody else, `invalid` when it can be nobody.
-    pub fn check(&self, caller: Option<&UserId>) -> Result<(), ChatError> {
-        let nested = match &self.sender {
-            None => [None, None],
-            Some(Sender::Id(id)) => [Some(id), None],
-            Some(Sender::Whole { id, user_id }) => [id.as_ref(), user_id.as_ref()],
-        };
-        let claims = [self.sender_id.as_ref(), self.user_id.as_ref()].into_iter().chain(nested);
-        claims.into_iter().try_for_each(|claimed| words::claim(claimed, caller))
-    }
 }
 
 /// A conversation's number alone.
