@@ -131,9 +131,11 @@ test('what nobody of one\'s devices has heard is told on joining, in order, once
   await phone.silent('receive_message');
   await phone.ask('join_chat', { itemId, buyerId: 'alice' });
   for (const content of ['one', 'two', 'three']) assert.equal((await phone.next('receive_message')).content, content);
+  // At once, so that the first device's receipt is fresh: neither another device nor the same one is told again.
   const laptop = await server.connect('/item', token('sam'));
-  await laptop.ask('join_chat', { itemId, buyerId: 'alice' });
+  for (const device of [laptop, phone]) await device.ask('join_chat', { itemId, buyerId: 'alice' });
   await laptop.silent('receive_message');
+  assert.deepEqual(phone.heard, []);
   await alice.ask('send_message', { itemId, content: 'four' });
   for (const device of [phone, laptop]) assert.equal((await device.next('receive_message')).content, 'four');
   // One's other device hears what one says; the one that said it has the acknowledgement.
