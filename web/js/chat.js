@@ -199,7 +199,7 @@
       this.state = state;
       this.view?.state(state);
       this.write('notice', state === 'offline' ? 'No connection. What you write is kept, and sent when it is back.' : '');
-      this.write('typing', '');
+      if (state !== 'live') for (const part of ['typing', 'presence']) this.write(part, '');
       this.tell('state', state);
     }
 
