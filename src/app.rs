@@ -38,7 +38,7 @@ use crate::config::{Mode, RootVocabulary, Settings};
 use crate::store::{Direction, Options, Store, StoreError};
 use crate::transport::gate::Gate;
 use crate::transport::origin::Origins;
-use crate::transport::rest::{self, book, native, operations, provisioning, shop};
+use crate::transport::rest::{self, book, native, operations, order, provisioning, shop};
 use crate::transport::{Shared, pages, socketio, websocket};
 use crate::vocabulary::Vocabulary;
 
@@ -343,14 +343,15 @@ fn serve_on(
             .map(|app| app.app_data(shared.clone()).app_data(metrics.clone()))
             .configure(native::configure)
             .configure(book::configure)
+            .configure(order::configure)
             .configure(shop::configure)
             .configure(provisioning::configure)
             .configure(|config| operations::configure(config, development))
             .split_for_parts();
         app.configure(rest::configure_extractors)
+            .configure(pages::configure)
             .configure(sockets.configure(socketio::PATH))
             .route("/ws", web::get().to(websocket::connect))
-            .configure(pages::configure)
             // The page of our own has the headers that keep it safe.
             .service(web::redirect("/docs/", "/docs"))
             .service(web::redirect("/docs/index.html", "/docs"))

@@ -370,6 +370,10 @@ impl Session {
     /// Answers when the outcome is there; after a join, goes on from where it begins.
     fn follow(&mut self, ctx: &mut Context<Self>, tag: Tag, step: Step, outcome: BoxFuture<'static, Outcome>) {
         let began = Instant::now();
+        let outcome = match &step {
+            Step::Join(join) => self.once_received(join, outcome),
+            Step::Leave(_) | Step::Else => outcome,
+        };
         ctx.spawn(outcome.into_actor(self).map(move |outcome, session, ctx| {
             histogram!("haggle_command_seconds").record(began.elapsed().as_secs_f64());
             match session.save_join(&outcome) {

@@ -3,6 +3,7 @@
 //! What lives here: numbering them, and what a session hears from then on. What must not: reading what is missing (`catch_up.rs`).
 
 use actix::prelude::*;
+use futures_util::future::BoxFuture;
 
 use super::catch_up::Place;
 use super::{Outcome, Session, Standing};
@@ -59,6 +60,21 @@ impl Session {
         self.save_left(conversation);
     }
 
+    /// The outcome of a join, once it is known what the user's other devices have received, where it goes on from there.
+    pub(super) fn once_received(
+        &self,
+        join: &Joining,
+        outcome: BoxFuture<'static, Outcome>,
+    ) -> BoxFuture<'static, Outcome> {
+        let Some(caller) = self.caller().filter(|_| join.since == Since::Received) else { return outcome };
+        let collected = self.collected(caller.person.id.clone());
+        Box::pin(async move {
+            let outcome = outcome.await;
+            collected.await;
+            outcome
+        })
+    }
+
     /// Refuses a join that was answered before its user was removed.
     pub(super) fn still_there(&self, join: &Joining, outcome: &Outcome) -> Result<(), ChatError> {
         let Ok(Reply::Joined(joined)) = outcome else { return Ok(()) };
@@ -82,8 +98,12 @@ impl Session {
         }
         let early = early.get(&conversation).map_or(Seq(0), |(_, last)| *last);
         let recent = joined.recent.as_ref().and_then(|recent| recent.messages.last()).map_or(Seq(0), |last| last.seq);
+        if join.since == Since::Received {
+            self.collect();
+        }
         let from = self.from(join.since, &joined);
         let everywhere = self.codec.manner().everywhere;
+        let before = self.places.get(&conversation).filter(|place| place.is_joined()).map(|place| place.told);
         let place = self.places.entry(conversation).or_insert_with(|| {
             // Whoever hears everywhere was told all that came since they are in it.
             let received = joined.participants.first().map_or(joined.last_seq, |own| own.received);
@@ -102,6 +122,8 @@ impl Session {
             None if everywhere => place.told = place.told.max(recent),
             None => place.told = place.told.max(joined.last_seq).max(recent),
             Some((from, others_until)) => {
+                // What this session itself was told since it joined is received, or will be.
+                let from = if others_until.is_some() { from.max(before.unwrap_or_default()) } else { from };
                 place.told = from.min(place.head);
                 place.behind = None;
                 if let Some(others_until) = others_until {

@@ -115,18 +115,27 @@ impl Session {
 
     /// Where the user stands, once the user's other sessions have noted what theirs were told.
     fn placing(&self, user: UserId) -> BoxFuture<'static, Result<Vec<Standing>, ChatError>> {
-        let mut others = Vec::new();
-        self.door.directory().for_each_session(&user, |listener| {
-            if listener.session != self.id {
-                others.push(listener.control.send(Control::Collect));
-            }
-        });
+        let collected = self.collected(user.clone());
         let places = self.door.places(user);
         Box::pin(async move {
+            collected.await;
+            places.await
+        })
+    }
+
+    /// Has the user's other sessions note what theirs were told, when it is awaited.
+    pub(super) fn collected(&self, user: UserId) -> BoxFuture<'static, ()> {
+        let (directory, own) = (Arc::clone(self.door.directory()), self.id);
+        Box::pin(async move {
+            let mut others = Vec::new();
+            directory.for_each_session(&user, |listener| {
+                if listener.session != own {
+                    others.push(listener.control.send(Control::Collect));
+                }
+            });
             if !others.is_empty() {
                 drop(tokio::time::timeout(COLLECTED_WITHIN, join_all(others)).await);
             }
-            places.await
         })
     }
 
