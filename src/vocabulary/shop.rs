@@ -19,6 +19,7 @@ use crate::protocol::command::{
     CONVERSATIONS_WHOLE, Conversations, Desk, History, Join, Leave, Mark, Open, PAGE_DEFAULT, PAGE_MAX, Page, Pairing,
     Read, Send, Since, Typing,
 };
+use crate::protocol::event::{CLOSE_GOING_DOWN, CLOSE_SLOW_READER};
 use crate::protocol::{Command, ConversationRef, Event, MessageId, Reply, Topic, UserId};
 
 /// How long somebody is seen typing without saying so again (CONTRACT section 3).
@@ -95,7 +96,8 @@ impl Codec for Shop {
                 words::event(USER_TYPING, &SomebodyTypes::of(*conversation, person, *on))
             }
             Event::Read(read) => words::event(MESSAGES_READ, &MessagesRead::of(read)),
-            Event::Bye(bye) if !bye.reconnect => words::event(
+            // Clients come back by themselves from the others, as if nothing had been.
+            Event::Bye(bye) if !matches!(bye.close, CLOSE_GOING_DOWN | CLOSE_SLOW_READER) => words::event(
                 ERROR,
                 &Failed { why: words::Farewell { error: &bye.reason, code: bye.code }, event: CONNECTION },
             ),

@@ -512,8 +512,10 @@ test('a fresh token keeps the socket, another user\'s does not', async () => {
   assert.deepEqual(await phone.ask('auth', { token: token('alice', { exp }) }), { ok: true, exp });
   assert.equal((await phone.ask('auth', { token: token('bob') })).code, 'forbidden');
   phone.emit('auth', { token: token('bob') });
-  assert.deepEqual(await phone.next('chat:error', ({ event }) => event === 'auth').then(({ code }) => code), 'forbidden');
+  assert.equal((await phone.next('chat:error', ({ event }) => event === 'auth')).code, 'forbidden');
   phone.close();
+  const brief = await server.connect('/', token('alice', { exp: Math.floor(Date.now() / 1000) + 2 }));
+  assert.deepEqual(await brief.next('chat:error'), { error: 'the token has expired', code: 'unauthorized', event: 'connection' });
 });
 
 test('people on the native vocabulary and on another one hear each other, each in their own words', async () => {
