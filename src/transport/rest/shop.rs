@@ -102,7 +102,7 @@ struct OpenBody {
     /// The shop's id of the user, or `support`.
     #[schema(value_type = Option<String>)]
     participant_id: Option<Id>,
-    /// `support` asks for support without a participant.
+    /// `support`, `customer_support` or `seller_support` asks for support without a participant.
     r#type: Option<String>,
     #[serde(flatten)]
     #[schema(ignore)]
