@@ -19,6 +19,7 @@ use crate::protocol::command::{
     CONVERSATIONS_WHOLE, Conversations, Desk, History, Join, Leave, Mark, Open, PAGE_DEFAULT, PAGE_MAX, Page, Pairing,
     Read, Send, Since, Typing,
 };
+use crate::protocol::event::{CLOSE_GOING_DOWN, CLOSE_SLOW_READER};
 use crate::protocol::{Command, ConversationRef, Event, MessageId, Reply, Topic, UserId};
 
 /// How long somebody is seen typing without saying so again (CONTRACT section 3).
@@ -62,8 +63,10 @@ pub const PAIRINGS: &[Pairing] = &[
 /// Where customers and sellers reach any of the staff.
 pub const SUPPORT: Desk = Desk { staff: STAFF, pairings: PAIRINGS };
 
-/// Whoever names this as the participant, or as the type without a participant, asks for support.
-const ASKS_FOR_SUPPORT: &str = "support";
+/// Whoever names this as the participant asks for support.
+const SUPPORT_NAME: &str = "support";
+/// Whoever asks for one of these types and names nobody does, too; which it is, their role says.
+const SUPPORT_TYPES: [&str; 3] = [SUPPORT_NAME, "customer_support", "seller_support"];
 
 /// The translator.
 pub struct Shop;
@@ -95,7 +98,8 @@ impl Codec for Shop {
                 words::event(USER_TYPING, &SomebodyTypes::of(*conversation, person, *on))
             }
             Event::Read(read) => words::event(MESSAGES_READ, &MessagesRead::of(read)),
-            Event::Bye(bye) if !bye.reconnect => words::event(
+            // Clients come back by themselves from the others, as if nothing had been.
+            Event::Bye(bye) if !matches!(bye.close, CLOSE_GOING_DOWN | CLOSE_SLOW_READER) => words::event(
                 ERROR,
                 &Failed { why: words::Farewell { error: &bye.reason, code: bye.code }, event: CONNECTION },
             ),
@@ -233,13 +237,12 @@ fn whole(id: &Id, what: &'static str) -> Result<i64, ChatError> {
 /// # Errors
 /// `invalid` when it is nobody, or the caller.
 pub fn open(participant: Option<&Id>, kind: Option<&str>, caller: &UserId) -> Result<Command, ChatError> {
-    let Some(named) = participant.map(|id| id.0.as_str()).or(kind.filter(|kind| *kind == ASKS_FOR_SUPPORT)) else {
-        return Err(missing("participantId"));
+    let other = match participant {
+        Some(id) if id.0 == SUPPORT_NAME => return Ok(Command::Desk(SUPPORT)),
+        Some(id) => id.user()?,
+        None if kind.is_some_and(|kind| SUPPORT_TYPES.contains(&kind)) => return Ok(Command::Desk(SUPPORT)),
+        None => return Err(missing("participantId")),
     };
-    if named == ASKS_FOR_SUPPORT {
-        return Ok(Command::Desk(SUPPORT));
-    }
-    let other = UserId::parse(named)?;
     if other == *caller {
         return Err(ChatError::invalid("a conversation needs somebody else"));
     }

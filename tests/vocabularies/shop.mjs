@@ -173,8 +173,7 @@ test('typing ends by itself after five seconds', async () => {
   await other.next('chat:user_typing', ({ isTyping }) => !isTyping);
   const lasted = Date.now() - began;
   assert.ok(lasted > 4_700 && lasted < 5_800, `it lasted ${lasted} ms`);
-  phone.close();
-  other.close();
+  [phone, other].forEach((device) => device.close());
 });
 
 test('a message sent again is stored and told once', async () => {
@@ -193,8 +192,7 @@ test('a message sent again is stored and told once', async () => {
   assert.equal((await phone.ask('chat:send_message', { ...send, message: 'twice' })).code, 'invalid');
   const again = await rest(customer, `/conversations/${id}/messages`, { body: { message: 'once', clientId: 'c1' } });
   assert.deepEqual([again.status, again.data], [200, first]);
-  phone.close();
-  other.close();
+  [phone, other].forEach((device) => device.close());
 });
 
 test('what is refused is told by the acknowledgement, else by chat:error', async () => {
@@ -283,6 +281,23 @@ test('messages wait for whoever is away, in order, once, over a restart too', as
   phone.close();
 });
 
+test('whoever is cut off goes on where they stood, with their own words told once', async () => {
+  const { customer, seller, id } = await alone();
+  const [phone, other] = [await server.connect('/', token(customer)), await server.connect('/', token(seller))];
+  for (const message of ['one', 'two']) await phone.ask('chat:send_message', { conversationId: id, message });
+  await phone.next('chat:new_message', ({ message }) => message === 'two');
+  await sleep(50);
+  phone.forget();
+  phone.io.io.reconnectionDelay(300);
+  phone.cut();
+  await other.ask('chat:send_message', { conversationId: id, message: 'three' });
+  await rest(customer, `/conversations/${id}/messages`, { body: { message: 'four' } });
+  for (const message of ['three', 'four']) assert.equal((await phone.next('chat:new_message')).message, message);
+  assert.equal(phone.io.recovered, true);
+  await phone.silent('chat:new_message');
+  [phone, other].forEach((device) => device.close());
+});
+
 test('unread counts, with two devices, own messages, and a message between fetching and marking', async () => {
   const { customer, seller, id } = await alone();
   const third = (await open('carol', customer)).id;
@@ -326,8 +341,7 @@ test('unread counts, with two devices, own messages, and a message between fetch
     ['mine', false],
     ['three', true],
   ]);
-  phone.close();
-  laptop.close();
+  [phone, laptop].forEach((device) => device.close());
 });
 
 test('history by page and cursor, on sockets and REST alike', async () => {
@@ -512,8 +526,10 @@ test('a fresh token keeps the socket, another user\'s does not', async () => {
   assert.deepEqual(await phone.ask('auth', { token: token('alice', { exp }) }), { ok: true, exp });
   assert.equal((await phone.ask('auth', { token: token('bob') })).code, 'forbidden');
   phone.emit('auth', { token: token('bob') });
-  assert.deepEqual(await phone.next('chat:error', ({ event }) => event === 'auth').then(({ code }) => code), 'forbidden');
+  assert.equal((await phone.next('chat:error', ({ event }) => event === 'auth')).code, 'forbidden');
   phone.close();
+  const brief = await server.connect('/', token('alice', { exp: Math.floor(Date.now() / 1000) + 2 }));
+  assert.deepEqual(await brief.next('chat:error'), { error: 'the token has expired', code: 'unauthorized', event: 'connection' });
 });
 
 test('people on the native vocabulary and on another one hear each other, each in their own words', async () => {

@@ -103,7 +103,7 @@ struct OpenBody {
     /// The shop's id of the user, or `support`.
     #[schema(value_type = Option<String>)]
     participant_id: Option<Id>,
-    /// `support` asks for support without a participant.
+    /// `support`, `customer_support` or `seller_support` asks for support without a participant.
     r#type: Option<String>,
     #[serde(flatten)]
     #[schema(ignore)]
@@ -162,7 +162,7 @@ async fn run(shared: &Shared, caller: Caller, command: Command) -> Result<HttpRe
 }
 
 /// Opens the conversation that one has with somebody, or with support, or finds it.
-#[utoipa::path(tag = "shop", request_body = OpenBody, security(("user" = [])), responses(
+#[utoipa::path(tag = "shop", operation_id = "shop_open", request_body = OpenBody, security(("user" = [])), responses(
     (status = 201, description = "opened", body = inline(Success<Conversation>)),
     (status = 200, description = "found", body = inline(Success<Conversation>)),
     (status = "4XX", description = "refused", body = Refusal)))]
@@ -175,7 +175,7 @@ async fn open(user: User, shared: web::Data<Shared>, Json(body): Json<OpenBody>)
 }
 
 /// Lists one's conversations, newest activity first.
-#[utoipa::path(tag = "shop", security(("user" = [])), responses(
+#[utoipa::path(tag = "shop", operation_id = "shop_list", security(("user" = [])), responses(
     (status = 200, description = "all of them", body = inline(Success<Vec<Conversation>>)),
     (status = "4XX", description = "refused", body = Refusal)))]
 #[get("/conversations")]
@@ -184,7 +184,7 @@ async fn list(user: User, shared: web::Data<Shared>) -> Result<HttpResponse, Pro
 }
 
 /// A page of messages, oldest first.
-#[utoipa::path(tag = "shop", params(("id" = i64, Path, description = "the conversation"), PageQuery), security(("user" = [])), responses(
+#[utoipa::path(tag = "shop", operation_id = "shop_history", params(("id" = i64, Path, description = "the conversation"), PageQuery), security(("user" = [])), responses(
     (status = 200, description = "a page", body = inline(Success<PageOf>)),
     (status = "4XX", description = "refused", body = Refusal)))]
 #[get("/conversations/{id}/messages")]
@@ -200,7 +200,7 @@ async fn history(
 }
 
 /// Sends a message; every participant hears it.
-#[utoipa::path(tag = "shop", params(("id" = i64, Path, description = "the conversation")), request_body = SendBody, security(("user" = [])), responses(
+#[utoipa::path(tag = "shop", operation_id = "shop_send", params(("id" = i64, Path, description = "the conversation")), request_body = SendBody, security(("user" = [])), responses(
     (status = 201, description = "stored", body = inline(Success<NewMessage>)),
     (status = 200, description = "stored before, under the same clientId", body = inline(Success<NewMessage>)),
     (status = "4XX", description = "refused", body = Refusal),
@@ -220,7 +220,7 @@ async fn send(
 }
 
 /// Marks all there is as read. A body is not needed.
-#[utoipa::path(tag = "shop", params(("id" = i64, Path, description = "the conversation")), security(("user" = [])), responses(
+#[utoipa::path(tag = "shop", operation_id = "shop_read", params(("id" = i64, Path, description = "the conversation")), security(("user" = [])), responses(
     (status = 200, description = "how many messages became read", body = inline(Success<Updated>)),
     (status = "4XX", description = "refused", body = Refusal)))]
 #[post("/conversations/{id}/read")]
@@ -236,7 +236,7 @@ async fn read(
 }
 
 /// How many messages are unread everywhere.
-#[utoipa::path(tag = "shop", security(("user" = [])), responses(
+#[utoipa::path(tag = "shop", operation_id = "shop_unread", security(("user" = [])), responses(
     (status = 200, description = "in total", body = inline(Success<UnreadCount>)),
     (status = "4XX", description = "refused", body = Refusal)))]
 #[get("/unread-count")]
@@ -245,7 +245,7 @@ async fn unread(user: User, shared: web::Data<Shared>) -> Result<HttpResponse, P
 }
 
 /// Whether somebody one talks to is online.
-#[utoipa::path(tag = "shop", params(("user_id" = String, Path, description = "the shop's id of the user")), security(("user" = [])), responses(
+#[utoipa::path(tag = "shop", operation_id = "shop_status", params(("user_id" = String, Path, description = "the shop's id of the user")), security(("user" = [])), responses(
     (status = 200, description = "whether they are there", body = inline(Success<Status>)),
     (status = 404, description = "absent, or nobody the caller talks to", body = Refusal)))]
 #[get("/users/{user_id}/status")]

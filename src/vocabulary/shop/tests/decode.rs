@@ -65,7 +65,9 @@ fn whom_one_wants_to_talk_to() {
     assert_eq!(ask(Some("bob"), None), Ok(Command::Open(bob.clone())));
     assert_eq!(ask(Some("bob"), Some("support")), Ok(Command::Open(bob)), "whoever names somebody means them");
     assert_eq!(ask(Some("support"), None), Ok(Command::Desk(SUPPORT)));
-    assert_eq!(ask(None, Some("support")), Ok(Command::Desk(SUPPORT)));
+    for kind in ["support", "customer_support", "seller_support"] {
+        assert_eq!(ask(None, Some(kind)), Ok(Command::Desk(SUPPORT)));
+    }
     for (participant, kind) in [(None, None), (None, Some("internal")), (Some("alice"), None), (Some(""), None)] {
         assert_eq!(ask(participant, kind), Err("invalid"), "{participant:?} {kind:?}");
     }

@@ -74,6 +74,8 @@ fn events() -> Vec<(&'static str, Event)> {
         ("presence", Event::Presence(presence)),
         ("unread", Event::Unread(UnreadNow { conversation: SEVEN, count: 1, total: 2 })),
         ("bye, suspended", Event::Bye(Bye::of(&ChatError::forbidden("this user is suspended"), false))),
+        ("bye, expired", Event::Bye(Bye::of(&ChatError::unauthorized("the token has expired"), true))),
+        ("bye, too slow", Event::Bye(Bye::slow_reader())),
         ("bye, going down", Event::Bye(Bye::going_down(500))),
     ]
 }
