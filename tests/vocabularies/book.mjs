@@ -330,7 +330,32 @@ test('REST refuses in the vocabulary’s own envelope', async () => {
   await refused('', { token: john(), body: { conversationId, message: 'x'.repeat(4_001) } }, 413, 'too_large');
   await refused('', { token: john(), body: [] }, 400, 'invalid');
   await refused('/a/b/c/d', { token: john() }, 404, 'not_found');
+  await server.user('banned', { status: 'suspended' });
+  await refused('/unread/banned', { token: token('banned') }, 403, 'forbidden');
+  const eager = token('eager');
+  const flood = Array.from({ length: 300 }, (_, n) => ({ conversationId: 'flood|eager:user1', message: `m${n}` }));
+  const answers = await Promise.all(flood.map((body) => server.call('/api/messages', { token: eager, body })));
+  const late = answers.find((answer) => answer.status === 429);
+  assert.ok(late, 'nobody was asked to wait');
+  assert.deepEqual([late.body.code, late.body.success], ['rate_limited', false]);
+  assert.equal(late.headers.get('retry-after'), String(late.body.retryAfter));
   await refused('', { token: john(), method: 'DELETE' }, 404, 'not_found');
+});
+
+test('the description of the API has every route, and whatever it refers to', async () => {
+  const { body } = await server.call('/openapi.json');
+  const routes = Object.keys(body.paths).filter((path) => path.startsWith('/api/messages'));
+  assert.deepEqual(routes.sort(), [
+    '/api/messages',
+    '/api/messages/conversations/user/{userId}',
+    '/api/messages/partner',
+    '/api/messages/unread/{userId}',
+    '/api/messages/{conversationId}',
+    '/api/messages/{conversationId}/read',
+  ]);
+  for (const [, name] of JSON.stringify(body).matchAll(/"#\/components\/schemas\/([^"]+)"/g)) {
+    assert.ok(body.components.schemas[name], `${name} is not described`);
+  }
 });
 
 test('partners see who comes and goes, and who says so', async () => {
