@@ -26,8 +26,11 @@ pub enum Limit {
     Join,
     /// Typing said.
     Typing,
-    /// Connections opened: a WebSocket, a Socket.IO handshake, a namespace on it.
+    /// Connections opened: a WebSocket, or a namespace on Socket.IO.
     Connect,
+    /// Socket.IO handshakes, before anybody says who they are. Apart from connects and at their rate, so that whoever was let in here
+    /// is not turned away at the namespace, after which clients do not come back by themselves.
+    Handshake,
     /// Everything else.
     Command,
 }
@@ -50,7 +53,7 @@ pub struct Rates {
     pub joins: Rate,
     /// Of [`Limit::Typing`].
     pub typing: Rate,
-    /// Of [`Limit::Connect`].
+    /// Of [`Limit::Connect`] and [`Limit::Handshake`].
     pub connects: Rate,
     /// Of [`Limit::Command`].
     pub commands: Rate,
@@ -68,6 +71,7 @@ struct Buckets {
     joins: Both,
     typing: Both,
     connects: Both,
+    handshakes: Both,
     commands: Both,
 }
 
@@ -96,6 +100,7 @@ impl Limits {
             joins: both(rates.joins),
             typing: both(rates.typing),
             connects: both(rates.connects),
+            handshakes: both(rates.connects),
             commands: both(rates.commands),
         };
         Self { buckets: Some(Box::new(buckets)) }
@@ -140,12 +145,13 @@ impl Buckets {
             Limit::Join => &self.joins,
             Limit::Typing => &self.typing,
             Limit::Connect => &self.connects,
+            Limit::Handshake => &self.handshakes,
             Limit::Command => &self.commands,
         }
     }
 
-    const fn all(&self) -> [&Both; 5] {
-        [&self.messages, &self.joins, &self.typing, &self.connects, &self.commands]
+    const fn all(&self) -> [&Both; 6] {
+        [&self.messages, &self.joins, &self.typing, &self.connects, &self.handshakes, &self.commands]
     }
 }
 

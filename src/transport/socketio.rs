@@ -52,9 +52,8 @@ pub fn server(shared: &web::Data<Shared>, root: Vocabulary) -> SocketIo {
         Verdict::Absent | Verdict::Allowed => Ok(()),
     };
     let chat = shared.chat.clone();
-    // Whose it is shows when it joins a namespace; that counts once more then.
     let allow = move |request: &actix_web::HttpRequest| {
-        let admitted = chat.admit(None, gate::address(request), Limit::Connect);
+        let admitted = chat.admit(None, gate::address(request), Limit::Handshake);
         ready(admitted.map_err(|error| Refused { message: error.to_string() }))
     };
     let recoverer = Arc::new(Recoverer::new(shared.clone()));

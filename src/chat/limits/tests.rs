@@ -2,7 +2,8 @@
 
 use super::*;
 
-const ALL: [Limit; 5] = [Limit::Message, Limit::Join, Limit::Typing, Limit::Connect, Limit::Command];
+const ALL: [Limit; 6] =
+    [Limit::Message, Limit::Join, Limit::Typing, Limit::Connect, Limit::Handshake, Limit::Command];
 
 /// A burst of its own for each limit, and hardly any more in the time that a test takes.
 fn rates(address_factor: u32) -> Rates {
@@ -15,7 +16,7 @@ const fn burst(limit: Limit) -> u32 {
         Limit::Message => 3,
         Limit::Join => 4,
         Limit::Typing => 5,
-        Limit::Connect => 6,
+        Limit::Connect | Limit::Handshake => 6,
         Limit::Command => 7,
     }
 }
