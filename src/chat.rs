@@ -336,7 +336,8 @@ const fn limit(command: &Command) -> Limit {
         | Command::Open(_)
         | Command::Unread(_)
         | Command::Appear(_)
-        | Command::Presence(_) => Limit::Command,
+        | Command::Presence(_)
+        | Command::Desk(_) => Limit::Command,
     }
 }
 

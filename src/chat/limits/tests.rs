@@ -2,8 +2,7 @@
 
 use super::*;
 
-const ALL: [Limit; 6] =
-    [Limit::Message, Limit::Join, Limit::Typing, Limit::Connect, Limit::Handshake, Limit::Command];
+const ALL: [Limit; 6] = [Limit::Message, Limit::Join, Limit::Typing, Limit::Connect, Limit::Handshake, Limit::Command];
 
 /// A burst of its own for each limit, and hardly any more in the time that a test takes.
 fn rates(address_factor: u32) -> Rates {
