@@ -33,8 +33,8 @@ use crate::actor::recovery::{Keeper, Save};
 use crate::actor::room::{Room, Services};
 use crate::actor::session::Patience;
 use crate::auth::Tokens;
-use crate::chat::{Chat, House, Limits, Rate};
-use crate::config::{Mode, RootVocabulary, Settings};
+use crate::chat::{Chat, House, Limits, Rate, Rates};
+use crate::config::{self, Mode, RootVocabulary, Settings};
 use crate::store::{Direction, Options, Store, StoreError};
 use crate::transport::gate::Gate;
 use crate::transport::origin::Origins;
@@ -253,6 +253,18 @@ async fn assemble(
     Ok((shared, arbiters, settling))
 }
 
+/// The rates that limits go by.
+const fn rates(limits: &config::Limits) -> Rates {
+    Rates {
+        messages: Rate { per_second: limits.messages_per_second, burst: limits.messages_burst },
+        joins: Rate { per_second: limits.joins_per_second, burst: limits.joins_burst },
+        typing: Rate { per_second: limits.typing_per_second, burst: limits.typing_burst },
+        connects: Rate { per_second: limits.connects_per_second, burst: limits.connects_burst },
+        commands: Rate { per_second: limits.commands_per_second, burst: limits.commands_burst },
+        address_factor: limits.address_factor,
+    }
+}
+
 fn share(
     settings: &Settings,
     store: &Store,
@@ -262,20 +274,13 @@ fn share(
     tokens: Arc<Tokens>,
 ) -> Shared {
     let limits = settings.limits;
-    let by_user = if settings.rate_limits {
-        Limits::new(
-            Rate { per_second: limits.messages_per_second, burst: limits.messages_burst },
-            Rate { per_second: limits.commands_per_second, burst: limits.commands_burst },
-        )
-    } else {
-        Limits::off()
-    };
+    let rate_limits = if settings.rate_limits { Limits::new(rates(&limits)) } else { Limits::off() };
     let verify = Arc::clone(&tokens);
     let chat = Chat::new(House {
         store: store.clone(),
         directory,
         presence,
-        limits: by_user,
+        limits: rate_limits,
         receipts,
         keeper,
         verify: Box::new(move |token| verify.verify(token)),

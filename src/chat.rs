@@ -1,11 +1,12 @@
 //! The front door: everything that users and the shop's backend ask for enters here, from sockets and REST alike.
 //!
-//! What lives here: taking a command to its room or to the store, the limits of a user, the answers of rooms awaited with a bound.
+//! What lives here: taking a command to its room or to the store, the limits, the answers of rooms awaited with a bound.
 //! What must not: transports, vocabularies, tokens as text. The backend's calls are in `chat/provision.rs`.
 
 mod limits;
 mod provision;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use futures_util::future::{BoxFuture, ready};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-pub use self::limits::{Limit, Limits, Rate};
+pub use self::limits::{Limit, Limits, Rate, Rates};
 pub use self::provision::Provisioned;
 use crate::actor::directory::Directory;
 use crate::actor::presence::Presence;
@@ -53,7 +54,7 @@ pub struct House {
     pub directory: Arc<Directory>,
     /// Who announces that people come and go.
     pub presence: Addr<Presence>,
-    /// How much a user may ask for.
+    /// How much users and addresses may ask for.
     pub limits: Limits,
     /// How far users have received, where their vocabulary has no acknowledgement.
     pub receipts: Arc<Receipts>,
@@ -111,6 +112,14 @@ impl Chat {
     ) -> Result<Option<(String, Resumed)>, ChatError> {
         let Some(taken) = self.0.store.take_socket(namespace, pid, user).await? else { return Ok(None) };
         Ok(Resumed::new(taken.state, offset).map(|resumed| (taken.sid, resumed)))
+    }
+
+    /// Counts one more of a user and of an address, as far as they are known.
+    ///
+    /// # Errors
+    /// `rate_limited`, with how long to wait, when it is too many.
+    pub fn admit(&self, user: Option<&UserId>, address: Option<IpAddr>, limit: Limit) -> Result<(), ChatError> {
+        self.0.limits.admit(user, address, limit)
     }
 
     /// Whether requests can be served: the database is reachable and its schema current.
@@ -312,6 +321,26 @@ impl Chat {
     }
 }
 
+/// What a command counts as.
+const fn limit(command: &Command) -> Limit {
+    match command {
+        Command::Send(_) => Limit::Message,
+        Command::Join(_) => Limit::Join,
+        Command::Typing(_) => Limit::Typing,
+        Command::Leave(_)
+        | Command::Received(_)
+        | Command::Read(_)
+        | Command::History(_)
+        | Command::Conversations(_)
+        | Command::Conversation(_)
+        | Command::Open(_)
+        | Command::Unread(_)
+        | Command::Appear(_)
+        | Command::Presence(_)
+        | Command::Desk(_) => Limit::Command,
+    }
+}
+
 /// An outcome that is an error already.
 fn refuse(error: ChatError) -> BoxFuture<'static, Outcome> {
     ready(Err(error)).boxed()
@@ -362,13 +391,16 @@ impl Door for Chat {
         Some(&self.0.keeper)
     }
 
-    fn admit(&self, user: &UserId) -> Result<(), ChatError> {
-        self.0.limits.admit(user, Limit::Command)
+    fn admit(&self, caller: &Caller) -> Result<(), ChatError> {
+        self.0.limits.admit(Some(&caller.person.id), caller.address, Limit::Command)
+    }
+
+    fn connects(&self, user: &UserId) -> Result<(), ChatError> {
+        self.0.limits.admit(Some(user), None, Limit::Connect)
     }
 
     fn begin(&self, By { caller, session, command }: By<Command>) -> Begun {
-        let limit = if matches!(command, Command::Send(_)) { Limit::Message } else { Limit::Command };
-        if let Err(error) = self.0.limits.admit(&caller.person.id, limit) {
+        if let Err(error) = self.0.limits.admit(Some(&caller.person.id), caller.address, limit(&command)) {
             return Begun::UnderWay(refuse(error));
         }
         match command {

@@ -114,10 +114,24 @@ pub struct Limits {
     pub messages_per_second: u32,
     /// Messages that a user may send at once. Default 200.
     pub messages_burst: u32,
-    /// Commands other than messages that a user may give in a second, in the long run. Default 100.
+    /// Conversations that a user may join in a second, in the long run. Default 50.
+    pub joins_per_second: u32,
+    /// Conversations that a user may join at once. Default 400.
+    pub joins_burst: u32,
+    /// How often a user may say in a second that they type, in the long run. Default 30.
+    pub typing_per_second: u32,
+    /// How often a user may say at once that they type. Default 150.
+    pub typing_burst: u32,
+    /// Connections that a user may open in a second, in the long run. Default 30.
+    pub connects_per_second: u32,
+    /// Connections that a user may open at once. Default 300.
+    pub connects_burst: u32,
+    /// All other commands that a user may give in a second, in the long run. Default 100.
     pub commands_per_second: u32,
-    /// Commands other than messages that a user may give at once. Default 400.
+    /// All other commands that a user may give at once. Default 400.
     pub commands_burst: u32,
+    /// One address may do so many times what one user may. Default 50.
+    pub address_factor: u32,
     /// Connections that one address may hold; not applied with rate limits off. Default 1,000.
     pub connections_per_address: u32,
     /// Connections that the server holds in all. Default 25,000.
@@ -233,8 +247,15 @@ impl Settings {
             "slow_reader_seconds" => self.slow_reader.as_secs().to_string(),
             "messages_per_second" => limits.messages_per_second.to_string(),
             "messages_burst" => limits.messages_burst.to_string(),
+            "joins_per_second" => limits.joins_per_second.to_string(),
+            "joins_burst" => limits.joins_burst.to_string(),
+            "typing_per_second" => limits.typing_per_second.to_string(),
+            "typing_burst" => limits.typing_burst.to_string(),
+            "connects_per_second" => limits.connects_per_second.to_string(),
+            "connects_burst" => limits.connects_burst.to_string(),
             "commands_per_second" => limits.commands_per_second.to_string(),
             "commands_burst" => limits.commands_burst.to_string(),
+            "address_factor" => limits.address_factor.to_string(),
             "connections_per_address" => limits.connections_per_address.to_string(),
             "max_connections" => limits.max_connections.to_string(),
             "session_buffer_bytes" => limits.session_buffer_bytes.to_string(),

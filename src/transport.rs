@@ -10,15 +10,18 @@ pub mod rest;
 pub mod socketio;
 pub mod websocket;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use self::gate::Gate;
+use self::gate::{Gate, Passage};
 use self::origin::Origins;
 use crate::actor::session::Patience;
 use crate::auth::Tokens;
-use crate::chat::Chat;
+use crate::chat::{Chat, Limit};
+use crate::error::ChatError;
+use crate::protocol::command::Claims;
 
 /// What every handler needs; one for the whole server.
 pub struct Shared {
@@ -38,4 +41,19 @@ pub struct Shared {
     pub session_buffer_bytes: usize,
     /// Development hands out tokens and shows the demo.
     pub development: bool,
+}
+
+impl Shared {
+    /// Lets a connection in, with a place of its own, and tells whose token it brought, where it brought one. It counts as one of
+    /// its address, with a bad token too, and of its user.
+    ///
+    /// # Errors
+    /// `unauthorized` with a bad token, `rate_limited` when too many come at once or the address holds too many,
+    /// `unavailable` when there is no place.
+    pub fn let_in(&self, token: Option<&str>, address: Option<IpAddr>) -> Result<(Option<Claims>, Passage), ChatError> {
+        let claims = token.map(|token| self.tokens.verify(token)).transpose();
+        let user = claims.as_ref().ok().and_then(Option::as_ref).map(|claims| &claims.user);
+        self.chat.admit(user, address, Limit::Connect)?;
+        Ok((claims?, self.gate.enter(address)?))
+    }
 }

@@ -112,7 +112,7 @@ impl Hearer {
             overrun: AtomicBool::new(false),
             away: AtomicBool::new(false),
         });
-        Self { listener, heard, caller: Caller { person: person(user) } }
+        Self { listener, heard, caller: Caller { person: person(user), address: None } }
     }
 
     /// What was heard since it was last asked.

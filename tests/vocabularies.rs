@@ -30,6 +30,11 @@ async fn a_client_that_is_cut_off_finds_everything_as_it_was(#[values(On::Sqlite
     run(on, "recovery.mjs").await;
 }
 
+#[tokio::test]
+async fn whoever_goes_too_fast_is_told_so() {
+    run(On::Sqlite, "limits.mjs").await;
+}
+
 /// Runs a script of `tests/vocabularies/`; it starts the servers that it needs on the database that it is given.
 async fn run(on: On, script: &str) {
     let (_folder, url) = on.database().await;

@@ -146,7 +146,7 @@ impl Recorder {
         let (reply, answer) = oneshot::channel();
         let person = Person { id: user.clone(), name: user.as_str().into(), role: "".into() };
         let command = Received(Mark { conversation: ConversationRef::Id(conversation), seq: Some(seq) });
-        let by = By { caller: Caller { person }, session: None, command };
+        let by = By { caller: Caller { person, address: None }, session: None, command };
         let asked = self.directory.tell(conversation, Ask { by, reply });
         async move {
             let answered = match asked {

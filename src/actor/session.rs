@@ -13,6 +13,7 @@ mod recovery;
 mod unread;
 
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -82,11 +83,17 @@ pub trait Door: Send + Sync + 'static {
     /// Who writes where sockets stand that may be recovered.
     fn keeper(&self) -> Option<&Recipient<Save>>;
 
-    /// Counts one more malformed request, or fresh token, of a user against their limit.
+    /// Counts one more malformed request, or fresh token, of a caller against their limit.
     ///
     /// # Errors
     /// `rate_limited`.
-    fn admit(&self, user: &UserId) -> Result<(), ChatError>;
+    fn admit(&self, caller: &Caller) -> Result<(), ChatError>;
+
+    /// Counts one more connection of a user who was not known when its address was counted.
+    ///
+    /// # Errors
+    /// `rate_limited`.
+    fn connects(&self, user: &UserId) -> Result<(), ChatError>;
 
     /// Begins to carry out a command.
     fn begin(&self, by: By<Command>) -> Begun;
@@ -160,6 +167,8 @@ pub struct Session {
     outlet: Arc<dyn Outlet>,
     door: Arc<dyn Door>,
     patience: Patience,
+    /// Where the client is, where that is known.
+    address: Option<IpAddr>,
     listener: Arc<Listener>,
     state: State,
     /// Who is told whether the caller may come in.
@@ -213,6 +222,7 @@ impl Session {
         outlet: Arc<dyn Outlet>,
         door: Arc<dyn Door>,
         patience: Patience,
+        address: Option<IpAddr>,
         arrival: Arrival,
     ) -> Addr<Self> {
         Self::create(move |ctx| {
@@ -231,6 +241,7 @@ impl Session {
                 outlet,
                 door,
                 patience,
+                address,
                 listener,
                 state: State::Anonymous(Instant::now() + patience.anonymous),
                 asking: None,
@@ -331,9 +342,9 @@ impl Session {
         let command = match incoming {
             Ok(Incoming::Command(command)) => command,
             Ok(Incoming::Auth(token)) => return self.renew(ctx, &caller, tag, &token),
-            Ok(Incoming::Unknown) => return drop(self.door.admit(&caller.person.id)),
+            Ok(Incoming::Unknown) => return drop(self.door.admit(&caller)),
             Err(error) => {
-                let error = self.door.admit(&caller.person.id).err().unwrap_or(error);
+                let error = self.door.admit(&caller).err().unwrap_or(error);
                 return self.answer(ctx, &tag, &Err(error));
             }
         };

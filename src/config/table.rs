@@ -89,6 +89,8 @@ pub const PREFIX: &str = "HAGGLE_";
 
 const A_DAY_S: u64 = 86_400;
 
+const RATE: Kind = Whole { min: 1, max: 1_000_000 };
+
 const fn plain(key: &'static str, kind: Kind, default: &'static str, meaning: &'static str) -> Setting {
     Setting { key, meaning, default, otherwise: "", kind }
 }
@@ -147,24 +149,26 @@ pub static SETTINGS: &[Setting] = &[
         "30",
         "how long, in seconds, a reader may take nothing before it is cut off",
     ),
+    plain("messages_per_second", RATE, "50", "messages that a user may send in a second, in the long run"),
+    plain("messages_burst", RATE, "200", "messages that a user may send at once"),
+    plain("joins_per_second", RATE, "50", "conversations that a user may join in a second, in the long run"),
+    plain("joins_burst", RATE, "400", "conversations that a user may join at once"),
+    plain("typing_per_second", RATE, "30", "how often a user may say in a second that they type, in the long run"),
+    plain("typing_burst", RATE, "150", "how often a user may say at once that they type"),
     plain(
-        "messages_per_second",
-        Whole { min: 1, max: 1_000_000 },
+        "connects_per_second",
+        RATE,
+        "30",
+        "connections that a user may open in a second, in the long run; on Socket.IO each namespace is one",
+    ),
+    plain("connects_burst", RATE, "300", "connections that a user may open at once"),
+    plain("commands_per_second", RATE, "100", "all other commands that a user may give in a second, in the long run"),
+    plain("commands_burst", RATE, "400", "all other commands that a user may give at once"),
+    plain(
+        "address_factor",
+        Whole { min: 1, max: 100_000 },
         "50",
-        "messages that a user may send in a second, in the long run",
-    ),
-    plain("messages_burst", Whole { min: 1, max: 1_000_000 }, "200", "messages that a user may send at once"),
-    plain(
-        "commands_per_second",
-        Whole { min: 1, max: 1_000_000 },
-        "100",
-        "commands other than messages that a user may give in a second, in the long run",
-    ),
-    plain(
-        "commands_burst",
-        Whole { min: 1, max: 1_000_000 },
-        "400",
-        "commands other than messages that a user may give at once",
+        "one address may do so many times what one user may, for all who share it",
     ),
     plain(
         "connections_per_address",

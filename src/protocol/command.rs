@@ -2,6 +2,7 @@
 //!
 //! What lives here: the commands of users and of the shop's backend. What must not: how they were spelt.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use super::model::{Body, Person};
 pub struct Caller {
     /// The person, with the name and role in force.
     pub person: Person,
+    /// Where from, where that is known: limits are by address too.
+    pub address: Option<IpAddr>,
 }
 
 /// What a token says, once its signature and times were checked.

@@ -2,7 +2,7 @@
 //!
 //! What lives here: counting connections, and closing the gate when the server goes down. What must not: what a connection does.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -83,7 +83,8 @@ impl Gate {
 }
 
 /// Whose connection it is: the peer's address, or what a proxy on this machine or its private network says it is
-/// (`X-Forwarded-For`, the last entry, which the proxy itself wrote). From anywhere else the header counts for nothing.
+/// (`X-Forwarded-For`, the last entry, which the proxy itself wrote). From anywhere else the header counts for nothing. Of an IPv6
+/// address the network (/64) counts: whoever has one address of it has them all.
 #[must_use]
 pub fn address(request: &HttpRequest) -> Option<IpAddr> {
     let forwarded = request.headers().get_all("x-forwarded-for").last();
@@ -100,10 +101,19 @@ pub fn address_of(request: &RequestHead) -> Option<IpAddr> {
 fn seen_as(peer: IpAddr, forwarded: Option<&str>) -> IpAddr {
     let peer = peer.to_canonical();
     if !is_private(peer) {
-        return peer;
+        return network(peer);
     }
     let last = forwarded.and_then(|header| header.rsplit(',').next());
-    last.and_then(|address| address.trim().parse().ok()).unwrap_or(peer)
+    let told = last.and_then(|address| address.trim().parse::<IpAddr>().ok());
+    told.map_or(peer, |address| network(address.to_canonical()))
+}
+
+/// An IPv4 address as it is, of an IPv6 address its /64.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+    }
 }
 
 fn is_private(address: IpAddr) -> bool {
@@ -142,6 +152,16 @@ mod tests {
         assert_eq!(from("10.0.0.2", "198.51.100.1, 203.0.113.9"), "203.0.113.9", "only what the proxy itself wrote");
         assert_eq!(from("203.0.113.7", "198.51.100.1"), "203.0.113.7");
         assert_eq!(from("127.0.0.1", "garbage"), "127.0.0.1");
+    }
+
+    #[test]
+    fn an_ipv6_network_is_one_address() {
+        let seen = |peer: &str, forwarded: Option<&str>| seen_as(peer.parse().unwrap(), forwarded).to_string();
+        assert_eq!(seen("2001:db8:1:2:3:4:5:6", None), "2001:db8:1:2::");
+        assert_eq!(seen("127.0.0.1", Some("2001:db8:1:2:ffff::1")), "2001:db8:1:2::");
+        assert_eq!(seen("2001:db8:1:3::1", None), "2001:db8:1:3::");
+        assert_eq!(seen("::ffff:203.0.113.9", None), "203.0.113.9");
+        assert_eq!(seen("::1", Some("::ffff:203.0.113.9")), "203.0.113.9");
     }
 
     #[test]

@@ -29,8 +29,8 @@ use utoipa::openapi::{Components, Info, OpenApi, Paths};
 
 use self::problem::Problem;
 use super::Shared;
-use super::credentials;
 use super::origin::Verdict;
+use super::{credentials, gate};
 use crate::auth;
 use crate::error::ChatError;
 use crate::protocol::{Caller, SessionId};
@@ -61,7 +61,7 @@ impl FromRequest for User {
                 .ok_or_else(|| ChatError::unauthorized("a token is needed: Authorization: Bearer <token>"))?;
             let claims = shared.tokens.verify(&token)?;
             let person = shared.chat.known(&claims).await?;
-            Ok(Self(Caller { person }))
+            Ok(Self(Caller { person, address: gate::address(&request) }))
         })
     }
 }

@@ -8,13 +8,14 @@
 mod emitter;
 mod recoverer;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix::Addr;
 use actix::dev::SendError;
 use actix_web::web;
 use futures_util::FutureExt;
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{LocalBoxFuture, ready};
 use serde::Deserialize;
 use serde_json::json;
 use socketio::engine::{Refused, RequestHead};
@@ -27,6 +28,7 @@ use super::gate::{self, Passage};
 use super::origin::Verdict;
 use super::{Shared, credentials};
 use crate::actor::session::{Arrival, Connected, Gone, Heard, Session};
+use crate::chat::Limit;
 use crate::error::ChatError;
 use crate::protocol::UserId;
 use crate::protocol::command::Claims;
@@ -49,9 +51,15 @@ pub fn server(shared: &web::Data<Shared>, root: Vocabulary) -> SocketIo {
         Verdict::Foreign => Err(Refused { message: "this origin may not connect".to_owned() }),
         Verdict::Absent | Verdict::Allowed => Ok(()),
     };
+    let chat = shared.chat.clone();
+    let allow = move |request: &actix_web::HttpRequest| {
+        let admitted = chat.admit(None, gate::address(request), Limit::Handshake);
+        ready(admitted.map_err(|error| Refused { message: error.to_string() }))
+    };
     let recoverer = Arc::new(Recoverer::new(shared.clone()));
-    let mut server =
-        SocketIo::builder(config).engine(move |engine| engine.check(check)).recovery(Arc::clone(&recoverer) as _);
+    let mut server = SocketIo::builder(config)
+        .engine(move |engine| engine.check(check).allow(allow))
+        .recovery(Arc::clone(&recoverer) as _);
     let spoken = Vocabulary::ON_SOCKET_IO.iter().map(|vocabulary| (format!("/{}", vocabulary.name()), *vocabulary));
     for (namespace, vocabulary) in spoken.chain([("/".to_owned(), root)]) {
         let recoverer = Arc::clone(&recoverer);
@@ -70,14 +78,15 @@ async fn connect(
     let shared = recoverer.shared();
     let handshake = connecting.handshake();
     let recovery = recoverer.identify(handshake.socket());
-    let (claims, passage) = admit(shared, handshake).map_err(|error| refusal(&error))?;
+    let (claims, address, passage) = admit(shared, handshake).map_err(|error| refusal(&error))?;
     let user = claims.user.clone();
     let codec = vocabulary.codec();
     let emitter = Arc::new(Emitter::new(handshake.socket().clone(), shared.session_buffer_bytes));
     let (asking, answer) = oneshot::channel();
     let door = Arc::new(shared.chat.clone());
     let outlet = Arc::<Emitter>::clone(&emitter);
-    let session = Session::open(codec, outlet, door, shared.patience, Arrival::Asking(claims, asking, recovery));
+    let arrival = Arrival::Asking(claims, asking, recovery);
+    let session = Session::open(codec, outlet, door, shared.patience, address, arrival);
     let place = handshake.socket().pid().map(|pid| recoverer.stand(pid, session.clone().recipient()));
     let mut ear = Ear { session, codec, user, emitter, _passage: passage, _place: place };
     match answer.await.unwrap_or_else(|_| Err(ChatError::unavailable())) {
@@ -89,15 +98,15 @@ async fn connect(
     }
 }
 
-/// Whose token the client brings, and a place for its connection.
-fn admit(shared: &Shared, handshake: &Handshake) -> Result<(Claims, Passage), ChatError> {
+/// Whose token the client brings, where it is, and a place for its connection.
+fn admit(shared: &Shared, handshake: &Handshake) -> Result<(Claims, Option<IpAddr>, Passage), ChatError> {
     let token = token(shared, handshake.auth_json(), handshake.request(), handshake.opening_request());
-    let token = token.ok_or_else(|| {
+    let address = gate::address_of(handshake.request());
+    let (claims, passage) = shared.let_in(token.as_deref(), address)?;
+    let claims = claims.ok_or_else(|| {
         ChatError::unauthorized("a token is needed: auth.token, or the header Authorization: Bearer <token>")
     })?;
-    let claims = shared.tokens.verify(&token)?;
-    let passage = shared.gate.enter(gate::address_of(handshake.request()))?;
-    Ok((claims, passage))
+    Ok((claims, address, passage))
 }
 
 /// The token: in `auth`, else in the header, else in the cookie of the request that carries CONNECT, from an allowed origin.

@@ -45,8 +45,8 @@ pub async fn connect(
     let token = credentials::bearer(&request)
         .or_else(|| credentials::subprotocol(&request))
         .or_else(|| credentials::cookie(&request, origin, false));
-    let claims = token.map(|token| shared.tokens.verify(&token)).transpose()?;
-    let passage = shared.gate.enter(gate::address(&request))?;
+    let address = gate::address(&request);
+    let (claims, passage) = shared.let_in(token.as_deref(), address)?;
     let outbox = Arc::new(Outbox::new(shared.session_buffer_bytes));
     let codec = Vocabulary::Native.codec();
     let tally = Rc::new(Tally::default());
@@ -55,7 +55,7 @@ pub async fn connect(
         let outbox = Arc::clone(&outbox);
         let patience = shared.patience;
         let arrival = claims.map_or(Arrival::Anonymous, Arrival::Known);
-        move || Session::open(codec, outbox, door, patience, arrival)
+        move || Session::open(codec, outbox, door, patience, address, arrival)
     };
     let pump = Pump::new(Box::new(open), Arc::clone(&outbox), codec, Rc::clone(&tally), passage);
     WsResponseBuilder::new(pump, &request, Guard::new(payload, outbox, tally))

@@ -80,8 +80,7 @@ async fn a_halted_server_hangs_nobody() {
         let start = Instant::now();
         let row = [say(id, "alice", Some("2"), "x")];
         let newest = page_of(&name, Page::Newest, 10);
-        let (write, page, ready) =
-            tokio::join!(writer.write(&row, &[]), store.history(&alice, &newest), store.ready(),);
+        let (write, page, ready) = tokio::join!(writer.write(&row, &[]), store.history(&alice, &newest), store.ready());
         assert_eq!(write.0[0].as_ref().unwrap_err().code(), "unavailable");
         assert_eq!(page.unwrap_err().code(), "unavailable");
         assert_eq!(ready.unwrap_err().code(), "unavailable");

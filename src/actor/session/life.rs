@@ -61,7 +61,10 @@ impl Session {
     pub(super) fn introduce(&mut self, ctx: &mut Context<Self>, Request { tag, incoming }: Request) {
         let refused = match incoming {
             Ok(Incoming::Auth(token)) => match self.door.verify(&token) {
-                Ok(claims) => return self.arrive(ctx, claims, Some(tag)),
+                Ok(claims) => match self.door.connects(&claims.user) {
+                    Ok(()) => return self.arrive(ctx, claims, Some(tag)),
+                    Err(error) => return self.turn_away(ctx, Some(&tag), &error),
+                },
                 Err(error) => error,
             },
             Ok(Incoming::Command(_) | Incoming::Unknown) => {
@@ -78,7 +81,7 @@ impl Session {
         let name = claims.name.clone().unwrap_or_else(|| claims.user.as_str().into());
         let person = Person { id: claims.user.clone(), name, role: claims.role.clone().unwrap_or_default() };
         self.door.directory().arrive(&person.id, Arc::clone(&self.listener));
-        self.state = State::Arriving(Caller { person });
+        self.state = State::Arriving(Caller { person, address: self.address });
         self.expires_at_s = claims.expires_at_s;
         let arriving = self.door.arrive(claims.clone());
         let counting = self.door.unread(claims.user.clone());
@@ -150,14 +153,14 @@ impl Session {
         if let Some(tag) = tag {
             self.answer(ctx, tag, &Err(error.clone()));
         }
-        let again = matches!(error, ChatError::Unavailable(_) | ChatError::Internal);
+        let again = matches!(error, ChatError::Unavailable(_) | ChatError::RateLimited(_) | ChatError::Internal);
         self.close(ctx, Bye::of(error, again));
     }
 
     pub(super) fn welcome(&mut self, ctx: &mut Context<Self>, person: Person, tag: Option<&Tag>) {
         // Not try_send: one small message a connection, and whoever is online must be known to be.
         self.door.presence().do_send(Changed(person.id.clone()));
-        self.state = State::Live(Caller { person: person.clone() });
+        self.state = State::Live(Caller { person: person.clone(), address: self.address });
         if let Some(tag) = tag {
             self.greet(ctx, tag, person);
         }
@@ -172,7 +175,7 @@ impl Session {
 
     /// The client says whether its user is there.
     pub(super) fn appear(&mut self, ctx: &mut Context<Self>, caller: &Caller, tag: &Tag, there: bool) {
-        let admitted = self.door.admit(&caller.person.id).and_then(|()| {
+        let admitted = self.door.admit(caller).and_then(|()| {
             self.listener.away.store(!there, Ordering::Relaxed);
             let announced = self.door.presence().try_send(Announce(caller.person.id.clone()));
             announced.map_err(|_| ChatError::unavailable())
@@ -188,7 +191,7 @@ impl Session {
 
     /// A known client sends a fresh token: the same user's, or it is refused and the old one goes on.
     pub(super) fn renew(&mut self, ctx: &mut Context<Self>, caller: &Caller, tag: Tag, token: &str) {
-        if let Err(error) = self.door.admit(&caller.person.id) {
+        if let Err(error) = self.door.admit(caller) {
             return self.answer(ctx, &tag, &Err(error));
         }
         let claims = match self.door.verify(token) {

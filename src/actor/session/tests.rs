@@ -83,6 +83,8 @@ struct House {
     turns: Mutex<VecDeque<usize>>,
     /// Malformed requests and refreshes that may still be made.
     admitted: Mutex<usize>,
+    /// Connections that may still say whose they are.
+    connects: Mutex<usize>,
     token_lasts_s: Mutex<i64>,
     receipts: Receipts,
 }
@@ -130,9 +132,15 @@ impl Door for House {
         None
     }
 
-    fn admit(&self, _: &UserId) -> Result<(), ChatError> {
+    fn admit(&self, _: &Caller) -> Result<(), ChatError> {
         let mut admitted = self.admitted.lock().unwrap();
         *admitted = admitted.checked_sub(1).ok_or(ChatError::RateLimited(Duration::from_secs(1)))?;
+        Ok(())
+    }
+
+    fn connects(&self, _: &UserId) -> Result<(), ChatError> {
+        let mut connects = self.connects.lock().unwrap();
+        *connects = connects.checked_sub(1).ok_or(ChatError::RateLimited(Duration::from_secs(1)))?;
         Ok(())
     }
 
@@ -222,13 +230,14 @@ impl Stage {
             stored: Mutex::default(),
             turns: Mutex::default(),
             admitted: Mutex::new(usize::MAX),
+            connects: Mutex::new(usize::MAX),
             token_lasts_s: Mutex::new(3_600),
             receipts: Receipts::default(),
         });
         let outbox = Arc::new(Outbox::new(bytes));
         let door: Arc<House> = Arc::clone(&house);
         let outlet: Arc<Outbox> = Arc::clone(&outbox);
-        let session = Session::open(&Plain, outlet, door, PATIENCE, Arrival::Anonymous);
+        let session = Session::open(&Plain, outlet, door, PATIENCE, None, Arrival::Anonymous);
         Self { house, outbox, session }
     }
 

@@ -18,7 +18,8 @@ use tokio::time::timeout;
 use crate::actor::Control;
 use crate::actor::recovery::{Offset, Resumed};
 use crate::actor::session::Identity;
-use crate::transport::Shared;
+use crate::chat::Limit;
+use crate::transport::{Shared, gate};
 
 /// How long a session may take to say where it stood.
 const GIVES_WAY_WITHIN: Duration = Duration::from_secs(3);
@@ -72,6 +73,8 @@ impl Recoverer {
         let offset: Offset = claim.offset.parse().ok()?;
         let token = super::token(&self.shared, claim.auth, claim.request, claim.request)?;
         let user = self.shared.tokens.verify(&token).ok()?.user;
+        // The connect itself is counted later; this reads the database for it.
+        self.shared.chat.admit(Some(&user), gate::address_of(claim.request), Limit::Command).ok()?;
         // The server may not have noticed yet that the connection before is gone.
         let before = self.standing.get(claim.pid).map(|session| session.clone());
         if let Some(before) = before {

@@ -36,6 +36,20 @@ fn a_first_frame_that_is_not_auth_ends_it_and_the_next_is_not_looked_at() {
 }
 
 #[test]
+fn whoever_comes_too_often_is_asked_to_come_back_later() {
+    paused(async {
+        let stage = Stage::anonymous();
+        *stage.house.connects.lock().unwrap() = 0;
+        stage.auth(1, "alice");
+        let frames = stage.frames().await;
+        assert_eq!(closed(&frames), Some(4429));
+        let said = [Outgoing::Text("1 rate_limited".into()), Outgoing::Text("bye rate_limited".into())];
+        assert_eq!(frames.get(..2), Some(&said[..]));
+        assert!(!stage.house.directory.is_online(&UserId::stored("alice")));
+    });
+}
+
+#[test]
 fn a_silent_peer_is_pinged_and_then_let_go_and_one_that_answers_stays() {
     paused(async {
         let (silent, alive) = (Stage::alice().await, Stage::alice().await);
