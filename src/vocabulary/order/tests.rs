@@ -145,7 +145,7 @@ fn what_clients_are_told() {
         Ok(Reply::Joined(joined)),
         Ok(Reply::Left(Arc::clone(&topic))),
         Ok(Reply::Sent { message: message(62), topic: Arc::clone(&topic), repeated: true }),
-        Ok(Reply::Marked(Marked { topic, seq: Seq(2), unread: 0, updated: 2, at })),
+        Ok(Reply::Marked(Marked { topic, user: UserId::stored("bob"), seq: Seq(2), unread: 0, updated: 2, at })),
         Ok(Reply::Done),
         Err(ChatError::NotFound("conversation")),
         Err(ChatError::RateLimited(Duration::from_secs(2))),
