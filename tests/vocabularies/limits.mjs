@@ -66,6 +66,52 @@ for (const [user, event, fields] of [
   });
 }
 
+for (const [namespace, user, event, failed, keys, call, open] of [
+  [
+    '/shop', 'henry', 'chat:send_message', 'chat:error', ['error', 'code', 'retryAfter', 'event'],
+    ({ conversationId, message }) => [`/api/chat/conversations/${conversationId}/messages`, { message }],
+    async () => {
+      await server.user('henry', { role: 'customer' });
+      await server.user('irene', { role: 'seller' });
+      return { conversationId: (await server.conversation('shop:1', ['henry', 'irene'])).id, message: 'hello' };
+    },
+  ],
+  [
+    '/book', 'john', 'chat:message', 'error', ['error', 'code', 'retryAfter'],
+    (said) => ['/api/messages', said],
+    async () => ({ conversationId: 'b1|john:jane', message: 'hello' }),
+  ],
+  [
+    '/order', 'kate', 'send-message', 'error', ['message', 'code', 'retryAfter'],
+    null,
+    async () => {
+      await server.conversation('order:77', ['kate', 'jane']);
+      return { orderId: '77', message: 'hello' };
+    },
+  ],
+]) {
+  test(`${namespace} says it in its own words, on the socket and by REST`, async () => {
+    const said = await open();
+    const socket = await server.connect(namespace, token(user));
+    for (let n = 0; n < 3 * BURST; n += 1) socket.emit(event, said);
+    const refused = await socket.next(failed);
+    assert.deepEqual(Object.keys(refused), keys);
+    assert.deepEqual([refused.code, refused.event ?? event], ['rate_limited', event]);
+    socket.close();
+    // Not all of them send by REST.
+    if (!call) return;
+    let answer;
+    do {
+      const [path, body] = call(said);
+      answer = await server.call(path, { token: token(user), body });
+    } while (answer.status === 201);
+    assert.equal(answer.status, 429);
+    assert.deepEqual(Object.keys(answer.body), ['success', 'error', 'code', 'retryAfter']);
+    assert.deepEqual([answer.body.success, answer.body.code], [false, 'rate_limited']);
+    assert.equal(answer.headers.get('retry-after'), String(answer.body.retryAfter));
+  });
+}
+
 test('a user who connects too often hears why and when to come back; others come in', async () => {
   const began = Date.now();
   const sockets = [];
