@@ -138,7 +138,7 @@ pub enum Arrival {
     Known(Claims),
     /// Whoever its token names, in a transport that answers the connection itself and recovers it: it is told first whether they may
     /// come in, and says with [`Connected`] when its client can hear.
-    Asking(Claims, oneshot::Sender<Result<(), ChatError>>, Option<(Identity, Option<Resumed>)>),
+    Asking(Claims, oneshot::Sender<Result<(), ChatError>>, Option<Box<(Identity, Option<Resumed>)>>),
 }
 
 /// The client can hear: what it is told from now on reaches it after the transport's own answer.
@@ -270,7 +270,7 @@ impl Session {
                 Arrival::Known(claims) => session.arrive(ctx, claims, None),
                 Arrival::Asking(claims, asking, recovery) => {
                     session.asking = Some(asking);
-                    session.recovery = recovery.map(|(identity, resumed)| Recovery::new(identity, resumed));
+                    session.recovery = recovery.map(|both| Recovery::new(both.0, both.1));
                     session.arrive(ctx, claims, None);
                 }
             }

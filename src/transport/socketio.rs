@@ -85,7 +85,7 @@ async fn connect(
     let (asking, answer) = oneshot::channel();
     let door = Arc::new(shared.chat.clone());
     let outlet = Arc::<Emitter>::clone(&emitter);
-    let arrival = Arrival::Asking(claims, asking, recovery);
+    let arrival = Arrival::Asking(claims, asking, recovery.map(Box::new));
     let session = Session::open(codec, outlet, door, shared.patience, address, arrival);
     let place = handshake.socket().pid().map(|pid| recoverer.stand(pid, session.clone().recipient()));
     let mut ear = Ear { session, codec, user, emitter, _passage: passage, _place: place };

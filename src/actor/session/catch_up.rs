@@ -160,6 +160,9 @@ impl Session {
         }
         let place = self.places.entry(conversation).or_insert_with(|| Place::live(Seq(seq.0 - 1)));
         place.head = place.head.max(seq);
+        // A room that is being joined again after a cut counts as joined: its client knows nothing of that.
+        let joined = hearer.audience.joined || place.is_joined();
+        let hearer = &Hearer { audience: Audience { joined, ..hearer.audience }, ..*hearer };
         let own = fanout.origin == Some(self.id) && !manner.echo;
         if seq <= place.told {
             return;

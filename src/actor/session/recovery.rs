@@ -38,6 +38,8 @@ const OWN_MAX: usize = 64;
 const SAVED_WITHIN: Duration = Duration::from_secs(2);
 /// How long a session waits before it joins again what it could not.
 const REJOIN_AFTER: Duration = Duration::from_millis(500);
+/// The join of a conversation that the session before had joined: older than any of this one's.
+const BEFORE_ANY: u64 = 0;
 /// What no server takes for an offset.
 const NONE: &str = "-";
 
@@ -154,7 +156,10 @@ impl Session {
             // What began meanwhile is told from where one's devices have received.
             let told = stopped.unwrap_or(standing.received).min(standing.last_seq);
             let head = standing.last_seq.max(early);
-            self.begin_behind(conversation, Place { head, ..Place::live(told) }, Seq(0));
+            let resumed = self.recovery.as_ref().and_then(|recovery| recovery.resumed.as_ref());
+            let joined = resumed.is_some_and(|resumed| resumed.joined.contains(&conversation));
+            let join = joined.then_some(BEFORE_ANY);
+            self.begin_behind(conversation, Place { head, join, ..Place::live(told) }, Seq(0));
             self.skip_own(conversation, head);
         }
     }
@@ -211,7 +216,14 @@ impl Session {
             session.under_way -= 1;
             let outcome = session.still_there(&join, &outcome).and(outcome);
             let again = matches!(&outcome, Err(error) if error.retry_after().is_some());
+            let failed = outcome.is_err();
             session.joined(ctx, &join, outcome);
+            if failed
+                && !again
+                && let Some(place) = session.places.get_mut(&conversation)
+            {
+                place.join = place.join.filter(|join| *join != BEFORE_ANY);
+            }
             if let Some(place) = session.places.get(&conversation).map(|place| place.head) {
                 session.skip_own(conversation, place);
             }
