@@ -17,6 +17,9 @@ const MAX_CONTROL_BYTES: usize = 4 * 1024;
 /// Tasks that may wait for a flush at a time; one beyond is told at once.
 const MAX_FLUSH_WAITERS: usize = 64;
 
+/// What ends the waiting poll of a peer that has asked to close; others are told to.
+pub(crate) const LAST_WORDS_TO_LEAVER: &str = "6";
+
 /// Why a frame was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EmitError {
@@ -190,6 +193,11 @@ impl Outbox {
 
     pub(crate) fn is_open(&self) -> bool {
         self.phase == Phase::Open
+    }
+
+    /// Whether it was the peer who asked for the end.
+    pub(crate) fn is_closed_by_peer(&self) -> bool {
+        self.phase != Phase::Open && self.last_words == LAST_WORDS_TO_LEAVER
     }
 
     /// How long frames have waited with none taken.

@@ -193,6 +193,15 @@ impl MessageBody for PollBody {
     }
 }
 
+/// One that is dropped with its bytes never reached the server's buffer: what it carried is lost.
+impl Drop for PollBody {
+    fn drop(&mut self) {
+        if !self.bytes.is_empty() {
+            self.session.close(CloseReason::TransportError);
+        }
+    }
+}
+
 /// Marks a POST as under way; one that is dropped on the way was cut off by the client.
 struct Posting {
     session: Arc<Session>,
@@ -264,6 +273,8 @@ async fn receive(session: &Session, request: &HttpRequest, payload: web::Payload
     let actor = session.actor().ok_or(PostError::Closed)?;
     match actor.send(Input::Packets(Source::Post(Payload::new(text)), head)).await {
         Ok(true) => Ok(()),
+        // What asks to close is a good packet.
+        Ok(false) | Err(_) if session.outbox().is_closed_by_peer() => Ok(()),
         Ok(false) | Err(_) => Err(PostError::Closed),
     }
 }
@@ -289,7 +300,23 @@ async fn read_body(mut payload: web::Payload, declared: Option<usize>, max: usiz
 
 #[cfg(test)]
 mod tests {
+    use super::super::registry::Registry;
     use super::*;
+
+    #[actix_web::test]
+    async fn an_answer_that_the_server_never_took_ends_its_session() {
+        let request = actix_web::test::TestRequest::get().to_http_request();
+        for taken in [true, false] {
+            let (config, head) = (Arc::default(), Arc::new(RequestHead::new(&request)));
+            let session = Arc::new(Session::new("id".into(), config, head, Arc::new(Registry::new(1))));
+            let mut body = PollBody { bytes: Bytes::from_static(b"4a"), session: Arc::clone(&session), upto: 0 };
+            if taken {
+                assert!(futures_util::future::poll_fn(|cx| Pin::new(&mut body).poll_next(cx)).await.is_some());
+            }
+            drop(body);
+            assert_eq!(session.is_open(), taken);
+        }
+    }
 
     #[test]
     fn the_client_gets_the_encoding_that_it_asks_for() {
