@@ -13,7 +13,9 @@ use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 use socketio::engine::{self, CloseReason};
 use socketio::recovery::{Claim, MemoryStore, Recorded, Recovered, RecoveryStore, SavedSocket};
-use socketio::{Builder, Config, Connecting, EventBuilder, Events, SocketIo};
+use socketio::{Accepted, Builder, Config, Connecting, DisconnectReason, Event, EventBuilder, Events, Sink, SocketIo};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 #[path = "support/client.rs"]
@@ -99,6 +101,55 @@ async fn a_handler_that_panics_takes_its_own_client_along_and_no_other() {
     assert_eq!((io.of("/").sockets().len(), gone.load(Ordering::Relaxed)), (1, 1));
     neighbour.say("427[\"well\"]").await;
     assert_eq!(neighbour.hear().await, "437[1]");
+}
+
+/// Takes its time for each event.
+struct Slow(Arc<Mutex<Vec<String>>>);
+
+impl Sink for Slow {
+    fn event(&mut self, event: Event) -> Option<LocalBoxFuture<'static, ()>> {
+        self.0.lock().unwrap().push(event.args.as_json().to_owned());
+        Some(tokio::time::sleep(A_MOMENT / 5).boxed_local())
+    }
+
+    fn disconnected(&mut self, reason: DisconnectReason) {
+        self.0.lock().unwrap().push(reason.as_str().to_owned());
+    }
+}
+
+#[actix_web::test]
+async fn a_post_that_has_arrived_is_heard_though_its_client_goes() {
+    const COUNT: usize = 30;
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&log);
+    let (_, address) = serve(Config::default(), 1, |builder| {
+        builder.namespace("/", move |_: Connecting| std::future::ready(Ok(Accepted::new(Slow(Arc::clone(&log))))))
+    });
+    let ask = async |method: &str, sid: &str, body: &str| {
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        let head = format!("{method} /socket.io/?EIO=4&transport=polling{sid} HTTP/1.1\r\nhost: a\r\n");
+        let rest = format!("connection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        stream.write_all((head + &rest).as_bytes()).await.unwrap();
+        stream
+    };
+    let read = async |mut stream: TcpStream| {
+        let mut answer = String::new();
+        timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+        answer
+    };
+    let opened = read(ask("GET", "", "").await).await;
+    let sid = format!("&sid={}", opened.split("\"sid\":\"").nth(1).unwrap().split('"').next().unwrap());
+    assert!(read(ask("POST", &sid, "40").await).await.ends_with("ok"));
+    let packets: Vec<_> = (0..COUNT).map(|number| format!("42[\"say\",{number}]")).collect();
+    let cut = ask("POST", &sid, &packets.join("\u{1e}")).await;
+    wait_until("it has begun", || !heard.lock().unwrap().is_empty()).await;
+    drop(cut);
+    wait_until("all is heard", || heard.lock().unwrap().len() >= COUNT).await;
+    let expected: Vec<_> = (0..COUNT).map(|number| number.to_string()).collect();
+    assert_eq!(*heard.lock().unwrap(), expected);
+    // The last one has taken its time, too: the place is free for another POST.
+    tokio::time::sleep(A_MOMENT).await;
+    assert!(read(ask("POST", &sid, "1").await).await.ends_with("ok"));
 }
 
 fn recovering(store: Arc<dyn RecoveryStore>) -> impl FnOnce(Builder) -> Builder {

@@ -125,6 +125,25 @@ async fn an_actor_hears_events_in_order_and_answers() {
 }
 
 #[actix_web::test]
+async fn what_a_client_says_before_it_goes_is_heard() {
+    const COUNT: usize = 5_000;
+    for round in 0..3 {
+        let (_, seen, address) = serve(Config::default(), |builder| builder);
+        let (mut client, _) = Client::join(&address, "40/shop,").await;
+        for number in 0..COUNT {
+            client.say(&format!("42/shop,[\"say\",{number}]")).await;
+        }
+        // Without a Close frame, and with one.
+        if round > 0 {
+            client.0.close(None).await.unwrap();
+        }
+        drop(client);
+        seen.wait_for("transport close").await;
+        assert_eq!(seen.log.lock().unwrap().len(), COUNT + 1);
+    }
+}
+
+#[actix_web::test]
 async fn one_encoded_packet_reaches_many_and_its_flush_is_known() {
     let (io, seen, address) = serve(Config::default(), |builder| builder);
     let (mut alice, _) = Client::join(&address, "40/shop,").await;

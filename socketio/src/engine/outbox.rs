@@ -53,6 +53,8 @@ struct Link {
     close_sent: bool,
     done: bool,
     waker: Option<Waker>,
+    /// Wakes its reader when it is gone.
+    reader: Option<Waker>,
 }
 
 /// The answer to a poll.
@@ -359,6 +361,7 @@ impl Outbox {
             close_sent: false,
             done: false,
             waker: None,
+            reader: None,
         });
         Some(self.next_id)
     }
@@ -434,15 +437,24 @@ impl Outbox {
         self.paused = false;
     }
 
-    /// Forgets this WebSocket. Answers whether it was the transport.
-    pub(crate) fn remove_link(&mut self, id: u64) -> bool {
-        let Some(link) = self.link(id) else {
-            return false;
+    /// Forgets this WebSocket, and wakes its reader.
+    pub(crate) fn remove_link(&mut self, id: u64) {
+        let Some(link) = self.link.take_if(|link| link.id == id) else {
+            return;
         };
-        let active = link.active;
-        self.link = None;
         self.hurry_polls = false;
-        active
+        if let Some(reader) = link.reader {
+            reader.wake();
+        }
+    }
+
+    /// Ready once nothing can be written to this WebSocket any more.
+    pub(crate) fn poll_link_gone(&mut self, id: u64, cx: &Context<'_>) -> Poll<()> {
+        let Some(link) = self.link(id) else {
+            return Poll::Ready(());
+        };
+        link.reader = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// The next bytes for the WebSocket: everything that waits, in one piece; `None` at its end.

@@ -224,18 +224,29 @@ pub(crate) async fn post(session: Arc<Session>, request: &HttpRequest, payload: 
         return HttpResponse::BadRequest().finish();
     }
     let mut posting = Posting { session: Arc::clone(&session), finished: false };
-    let (answer, finished) = match receive(&session, request, payload).await {
-        Ok(()) => (accepted(), true),
-        Err(PostError::TooLarge) => (HttpResponse::PayloadTooLarge().finish(), true),
-        Err(PostError::Closed) => (HttpResponse::BadRequest().finish(), true),
-        Err(PostError::Broken) => (HttpResponse::BadRequest().finish(), false),
+    let received = receive(&session, request, payload).await;
+    posting.finished = !matches!(received, Err(PostError::Broken));
+    let taken = match received {
+        // In a task of its own: the client may go now, its packets are heard.
+        Ok(packets) => actix_web::rt::spawn(take(posting, packets)).await.unwrap_or_default(),
+        Err(PostError::TooLarge) => return HttpResponse::PayloadTooLarge().finish(),
+        Err(PostError::Broken) => false,
         Err(PostError::NotPackets) => {
             session.close(CloseReason::ParseError);
-            (HttpResponse::BadRequest().finish(), true)
+            false
         }
     };
-    posting.finished = finished;
-    answer
+    if taken { accepted() } else { HttpResponse::BadRequest().finish() }
+}
+
+/// Waits until the actor has taken all packets; `false` if one of them ended the session, but for one
+/// that asks to.
+async fn take(posting: Posting, packets: Input) -> bool {
+    let session = &posting.session;
+    let Some(actor) = session.actor() else {
+        return false;
+    };
+    actor.send(packets).await.unwrap_or_default() || session.outbox().is_closed_by_peer()
 }
 
 fn accepted() -> HttpResponse {
@@ -253,11 +264,9 @@ enum PostError {
     Broken,
     /// Not text, or too many packets.
     NotPackets,
-    /// The session is over.
-    Closed,
 }
 
-async fn receive(session: &Session, request: &HttpRequest, payload: web::Payload) -> Result<(), PostError> {
+async fn receive(session: &Session, request: &HttpRequest, payload: web::Payload) -> Result<Input, PostError> {
     let content_type = request.headers().get(header::CONTENT_TYPE);
     if content_type.is_some_and(|value| value.as_bytes() == b"application/octet-stream") {
         return Err(PostError::Broken);
@@ -270,13 +279,7 @@ async fn receive(session: &Session, request: &HttpRequest, payload: web::Payload
         return Err(PostError::NotPackets);
     }
     let head = Arc::new(RequestHead::new(request));
-    let actor = session.actor().ok_or(PostError::Closed)?;
-    match actor.send(Input::Packets(Source::Post(Payload::new(text)), head)).await {
-        Ok(true) => Ok(()),
-        // What asks to close is a good packet.
-        Ok(false) | Err(_) if session.outbox().is_closed_by_peer() => Ok(()),
-        Ok(false) | Err(_) => Err(PostError::Closed),
-    }
+    Ok(Input::Packets(Source::Post(Payload::new(text)), head))
 }
 
 fn declared_length(request: &HttpRequest) -> Option<usize> {
