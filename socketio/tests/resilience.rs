@@ -180,6 +180,36 @@ async fn more_than_may_be_sent_at_once_is_not_recovered_and_ends_nobody() {
     assert!(client.hear().await.starts_with("42[\"say\",2,"));
 }
 
+#[actix_web::test]
+async fn who_is_cut_off_while_it_recovers_may_recover_again() {
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let events = Arc::new(Events::new());
+    let (io, address) = serve(Config::default(), 1, |builder| {
+        builder.recovery(Arc::new(MemoryStore::new(PATIENCE))).namespace("/", move |connecting: Connecting| {
+            if connecting.socket().is_recovered() && attempts.fetch_add(1, Ordering::Relaxed) == 0 {
+                connecting.socket().session().close(CloseReason::TransportClose);
+            }
+            std::future::ready(Ok(events.accept(&connecting)))
+        })
+    });
+    let (mut client, answer) = Client::join(&address, "40").await;
+    let (sid, pid) = ids(&answer);
+    io.of("/").sockets().pop().unwrap().join("room");
+    io.of("/").emit(&say(1)).unwrap();
+    let heard = client.hear().await;
+    let offset = heard.rsplit('"').nth(1).unwrap().to_owned();
+    drop(client);
+    wait_until("it is gone", || io.of("/").sockets().is_empty()).await;
+    io.of("/").to("room").emit(&say(2)).unwrap();
+    let claim = format!("40{{\"pid\":\"{pid}\",\"offset\":\"{offset}\"}}");
+    let (_, answer) = Client::join(&address, &claim).await;
+    assert_eq!(answer, "closed");
+    wait_until("its end was seen", || io.of("/").sockets().is_empty()).await;
+    let (mut client, answer) = Client::join(&address, &claim).await;
+    assert!(answer.contains(&sid), "{answer}");
+    assert!(client.hear().await.starts_with("42[\"say\",2,"));
+}
+
 /// A store in memory that also writes down in which order events came, and may stop on the way.
 #[derive(Debug)]
 struct Watched {
