@@ -13,7 +13,6 @@ use crate::engine::packet::Message;
 use crate::engine::{CloseReason, RequestHead, Service, Session, Work};
 use crate::event::{Ack, DisconnectReason, Event, Sink};
 use crate::packet::{self, Packet};
-use crate::recovery::SavedSocket;
 use crate::server::Shared;
 use crate::socket::Socket;
 
@@ -29,11 +28,41 @@ pub enum Outcome {
     Decided(ByteString, Option<Decision>),
 }
 
-/// What a connect handler has decided.
+/// What a connect handler has decided. Unless someone is there to take it, the socket is ended: what the
+/// handler has started must hear of that.
 pub struct Decision {
-    pub(crate) socket: Socket,
-    pub(crate) missed: Vec<packet::Encoded>,
-    pub(crate) result: Result<Accepted, Refusal>,
+    shared: Arc<Shared>,
+    socket: Socket,
+    result: Option<Result<Accepted, Refusal>>,
+}
+
+impl Decision {
+    pub(crate) fn new(shared: Arc<Shared>, socket: Socket, result: Result<Accepted, Refusal>) -> Self {
+        Self { shared, socket, result: Some(result) }
+    }
+
+    fn take(mut self) -> Option<(Socket, Result<Accepted, Refusal>)> {
+        let result = self.result.take()?;
+        Some((self.socket.clone(), result))
+    }
+}
+
+impl Drop for Decision {
+    fn drop(&mut self) {
+        let Some(result) = self.result.take() else {
+            return;
+        };
+        let reason = DisconnectReason::Connection(CloseReason::TransportClose);
+        self.socket.leave(reason, false);
+        let rooms = self.socket.members().remove(&self.socket);
+        if self.socket.is_recovered() {
+            // Its client was not told that it has recovered: it may try again.
+            self.shared.keep(&self.socket, rooms, true);
+        }
+        if let Ok(mut accepted) = result {
+            accepted.sink.disconnected(reason);
+        }
+    }
 }
 
 /// A binary packet of which attachments are still to come.
@@ -161,6 +190,8 @@ impl Client {
         request: &Arc<RequestHead>,
         work: &mut Work<Outcome>,
     ) {
+        // Kept for as long as the socket lives; the packet's own bytes may be a slice of far more.
+        let (namespace, auth) = (ByteString::from(&*namespace), auth.map(|auth| ByteString::from(&*auth)));
         let too_many = self.namespaces.len() >= self.shared.config.max_namespaces;
         if too_many || self.entry(&namespace).is_some() {
             return work.close(CloseReason::ForcedServerClose);
@@ -173,20 +204,9 @@ impl Client {
         self.namespaces.push((namespace.clone(), Entry::Connecting));
         let connecting = Undecided::new(target, auth, Arc::clone(&self.session), Arc::clone(request));
         let (sender, decided) = oneshot::channel();
-        // The handler runs to its end even if the client goes meanwhile: what it has started must
-        // hear of that.
+        // The handler runs to its end even if the client goes meanwhile.
         let shared = Arc::clone(&self.shared);
-        actix::spawn(async move {
-            let decision = connecting.decide(shared).await;
-            if let Err(Decision { socket, result, .. }) = sender.send(decision) {
-                let reason = DisconnectReason::Connection(CloseReason::TransportClose);
-                socket.leave(reason, false);
-                socket.members().remove(&socket);
-                if let Ok(mut accepted) = result {
-                    accepted.sink.disconnected(reason);
-                }
-            }
-        });
+        actix::spawn(async move { drop(sender.send(connecting.decide(shared).await)) });
         work.beside(decided.map(|decision| Outcome::Decided(namespace, decision.ok())).boxed_local());
     }
 
@@ -194,7 +214,7 @@ impl Client {
         let Some(place) = self.namespaces.iter().position(|(name, _)| name == namespace) else {
             return;
         };
-        let Some(Decision { socket, missed, result }) = decision else {
+        let Some((socket, result)) = decision.and_then(Decision::take) else {
             // The handler panicked.
             self.namespaces.swap_remove(place);
             _ = self.session.send(packet::connect_error(namespace, "Internal error", None).frames());
@@ -202,16 +222,14 @@ impl Client {
         };
         match result {
             Ok(Accepted { sink }) => {
-                if let Some(saved) = saved(&socket, socket.rooms())
-                    && let Some(store) = &self.shared.store
-                {
+                if let Some((store, saved)) = self.shared.saved(&socket, socket.rooms()) {
                     store.opened(&saved);
                 }
                 if let Some((_, entry)) = self.namespaces.get_mut(place) {
                     *entry = Entry::Connected { socket: socket.clone(), sink };
                 }
                 self.joined = true;
-                if socket.connected(&missed)
+                if socket.connected()
                     && let Some((_, Entry::Connected { sink, .. })) = self.namespaces.get_mut(place)
                 {
                     sink.connected();
@@ -223,7 +241,6 @@ impl Client {
                 self.namespaces.swap_remove(place);
                 socket.leave(DisconnectReason::ServerDisconnect, false);
                 socket.members().remove(&socket);
-                self.shared.release(namespace);
                 let refused = packet::connect_error(namespace, &refusal.message, refusal.data.as_ref());
                 _ = self.session.send(refused.frames());
             }
@@ -250,31 +267,21 @@ impl Client {
             };
             match over {
                 Some(reason) => {
-                    let (namespace, entry) = self.namespaces.swap_remove(place);
-                    self.drop_entry(&namespace, entry, reason);
+                    let (_, entry) = self.namespaces.swap_remove(place);
+                    self.drop_entry(entry, reason);
                 }
                 None => place += 1,
             }
         }
     }
 
-    fn drop_entry(&self, namespace: &str, entry: Entry, reason: DisconnectReason) {
+    fn drop_entry(&self, entry: Entry, reason: DisconnectReason) {
         if let Entry::Connected { socket, mut sink } = entry {
             let rooms = socket.members().remove(&socket);
-            if let Some(saved) = saved(&socket, rooms)
-                && let Some(store) = &self.shared.store
-            {
-                store.closed(saved, reason.is_recoverable());
-            }
+            self.shared.keep(&socket, rooms, reason.is_recoverable());
             sink.disconnected(reason);
         }
-        self.shared.release(namespace);
     }
-}
-
-fn saved(socket: &Socket, rooms: Vec<String>) -> Option<SavedSocket> {
-    let pid = socket.pid()?.to_owned();
-    Some(SavedSocket { namespace: socket.namespace().to_owned(), sid: socket.id().to_owned(), pid, rooms })
 }
 
 impl Service for Client {
@@ -320,7 +327,7 @@ impl Service for Client {
 
     fn closed(&mut self, reason: CloseReason) {
         let reason = DisconnectReason::Connection(reason);
-        for (namespace, entry) in std::mem::take(&mut self.namespaces) {
+        for (_, entry) in std::mem::take(&mut self.namespaces) {
             let reason = match &entry {
                 Entry::Connected { socket, .. } => {
                     socket.leave(reason, false);
@@ -328,7 +335,7 @@ impl Service for Client {
                 }
                 Entry::Connecting => reason,
             };
-            self.drop_entry(&namespace, entry, reason);
+            self.drop_entry(entry, reason);
         }
         self.partial = None;
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use actix::Recipient;
 use bytestring::ByteString;
+use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -15,10 +16,10 @@ use crate::client::Decision;
 use crate::engine::{RequestHead, Session, new_id};
 use crate::event::{Sink, SocketEvent};
 use crate::namespace::Members;
-use crate::packet::ArgsError;
-use crate::recovery::{Claim, Recovered, RecoveryStore};
+use crate::packet::{ArgsError, Encoded};
+use crate::recovery::{Claim, Recovered};
 use crate::server::Shared;
-use crate::socket::Socket;
+use crate::socket::{Socket, may_be_held};
 
 /// The client may not join: it gets `connect_error` with this message and data.
 #[derive(Debug, Clone, PartialEq)]
@@ -186,33 +187,72 @@ impl Undecided {
     }
 
     pub(crate) async fn decide(self, shared: Arc<Shared>) -> Decision {
-        let Self { target, auth, session, request } = self;
-        let store = shared.store.clone();
-        let name = target.members.name();
-        let recovered = match &store {
-            Some(store) => recover(store.as_ref(), name, auth.as_deref(), &request).await,
-            None => None,
+        let (socket, offset) = self.enter(&shared).await;
+        let mut joining = Joining(Some(socket.clone()));
+        let handshake = Handshake { socket: socket.clone(), auth: self.auth, request: self.request, offset };
+        let result = (self.target.handler)(Connecting { handshake }).await;
+        joining.0 = None;
+        Decision::new(shared, socket, result)
+    }
+
+    /// The socket, in its namespace and its rooms: with its state from before if that is found, and
+    /// then with the last offset that its client has seen.
+    async fn enter(&self, shared: &Arc<Shared>) -> (Socket, Option<String>) {
+        let claimed = self.auth.as_deref().and_then(|auth| serde_json::from_str::<Claimed>(auth).ok());
+        let (Some(store), Some(claimed)) = (&shared.store, claimed) else {
+            return (self.join(shared, None), None);
         };
-        let (identity, offset, missed, rooms) = match recovered {
-            Some((claimed, state)) => {
-                let identity = (state.sid.into(), Some(claimed.pid.into()), true);
-                (identity, Some(claimed.offset), state.missed, state.rooms)
+        let mut taken = store.take(Claim {
+            namespace: self.target.members.name(),
+            pid: &claimed.pid,
+            offset: &claimed.offset,
+            auth: self.auth_json(),
+            request: &self.request,
+        });
+        {
+            // A store in memory answers at once: nothing is emitted between what was missed and the
+            // socket's being in its rooms.
+            let _order = self.target.members.in_order();
+            if let Some(state) = (&mut taken).now_or_never() {
+                return self.recovered(shared, &claimed, state);
             }
-            None => {
-                let identity = (new_id().into(), store.is_some().then(|| new_id().into()), false);
-                (identity, None, Vec::new(), Vec::new())
-            }
+        }
+        let state = taken.await;
+        self.recovered(shared, &claimed, state)
+    }
+
+    fn recovered(&self, shared: &Arc<Shared>, claimed: &Claimed, state: Option<Recovered>) -> (Socket, Option<String>) {
+        let config = &shared.config.engine;
+        let fits = |state: &Recovered| {
+            let frames = state.missed.iter().map(|packet| packet.frames().len()).sum();
+            // Sent anyway it would end the connection, and with it every attempt to recover.
+            may_be_held(config, frames, state.missed.iter().map(Encoded::len).sum())
         };
-        let socket = Socket::new(identity, session, target.members, store);
-        socket.members().add(&socket);
-        for room in &rooms {
+        match state.filter(fits) {
+            Some(state) => (self.join(shared, Some((&claimed.pid, state))), Some(claimed.offset.clone())),
+            None => (self.join(shared, None), None),
+        }
+    }
+
+    fn join(&self, shared: &Arc<Shared>, recovered: Option<(&str, Recovered)>) -> Socket {
+        let new = |identity, missed: &[Encoded]| {
+            let (session, members) = (Arc::clone(&self.session), Arc::clone(&self.target.members));
+            let socket = Socket::new(identity, missed, session, members, shared.store.clone());
+            socket.members().add(&socket);
+            socket
+        };
+        let Some((pid, state)) = recovered else {
+            return new((new_id().into(), shared.store.is_some().then(|| new_id().into()), false), &[]);
+        };
+        let socket = new((state.sid.into(), Some(pid.into()), true), &state.missed);
+        for room in &state.rooms {
             socket.join(room);
         }
-        let mut joining = Joining(Some(socket.clone()));
-        let handshake = Handshake { socket: socket.clone(), auth, request, offset };
-        let result = (target.handler)(Connecting { handshake }).await;
-        joining.0 = None;
-        Decision { socket, missed, result }
+        socket
+    }
+
+    fn auth_json(&self) -> &str {
+        self.auth.as_deref().unwrap_or("{}")
     }
 }
 
@@ -225,17 +265,4 @@ impl Drop for Joining {
             socket.members().remove(&socket);
         }
     }
-}
-
-async fn recover(
-    store: &dyn RecoveryStore,
-    namespace: &str,
-    auth: Option<&str>,
-    request: &RequestHead,
-) -> Option<(Claimed, Recovered)> {
-    let auth = auth?;
-    let claimed: Claimed = serde_json::from_str(auth).ok()?;
-    let claim = Claim { namespace, pid: &claimed.pid, offset: &claimed.offset, auth, request };
-    let state = store.take(claim).await?;
-    Some((claimed, state))
 }

@@ -12,6 +12,8 @@ use crate::socket::Socket;
 pub(crate) struct Members {
     name: Box<str>,
     rooms: Mutex<Rooms>,
+    /// Held while an event is recorded and sent, and while a socket is recovered.
+    order: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -28,7 +30,7 @@ struct Member {
 
 impl Members {
     pub(crate) fn new(name: &str) -> Self {
-        Self { name: name.into(), rooms: Mutex::default() }
+        Self { name: name.into(), rooms: Mutex::default(), order: Mutex::default() }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -39,46 +41,49 @@ impl Members {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// One event at a time is recorded and sent while this is held: what a client heard last tells what
+    /// it has missed only if every client hears events in the order in which the store has them.
+    pub(crate) fn in_order(&self) -> MutexGuard<'_, ()> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a socket. One of the same id, whose client has come back before its end was noticed,
+    /// makes room for it.
     pub(crate) fn add(&self, socket: &Socket) {
+        let mut rooms = self.rooms();
+        rooms.remove(socket.id());
         let member = Member { socket: socket.clone(), rooms: HashSet::new() };
-        self.rooms().sockets.insert(socket.id().into(), member);
+        rooms.sockets.insert(socket.id().into(), member);
     }
 
     /// Takes a socket out of all its rooms, which it answers with.
     pub(crate) fn remove(&self, socket: &Socket) -> Vec<String> {
         let mut rooms = self.rooms();
-        let Some(member) = rooms.sockets.remove(socket.id()) else {
+        if rooms.member(socket).is_none() {
             return Vec::new();
-        };
-        for room in &member.rooms {
+        }
+        rooms.remove(socket.id()).into_iter().map(String::from).collect()
+    }
+
+    pub(crate) fn join(&self, socket: &Socket, room: &str) {
+        let mut rooms = self.rooms();
+        if let Some(member) = rooms.member(socket) {
+            member.rooms.insert(room.into());
+            rooms.rooms.entry(room.into()).or_default().insert(socket.id().into());
+        }
+    }
+
+    pub(crate) fn leave(&self, socket: &Socket, room: &str) {
+        let mut rooms = self.rooms();
+        if let Some(member) = rooms.member(socket) {
+            member.rooms.remove(room);
             rooms.leave(socket.id(), room);
         }
-        member.rooms.into_iter().map(String::from).collect()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.rooms().sockets.is_empty()
-    }
-
-    pub(crate) fn join(&self, id: &str, room: &str) {
+    pub(crate) fn rooms_of(&self, socket: &Socket) -> Vec<String> {
         let mut rooms = self.rooms();
-        if let Some(member) = rooms.sockets.get_mut(id) {
-            member.rooms.insert(room.into());
-            rooms.rooms.entry(room.into()).or_default().insert(id.into());
-        }
-    }
-
-    pub(crate) fn leave(&self, id: &str, room: &str) {
-        let mut rooms = self.rooms();
-        if let Some(member) = rooms.sockets.get_mut(id) {
-            member.rooms.remove(room);
-        }
-        rooms.leave(id, room);
-    }
-
-    pub(crate) fn rooms_of(&self, id: &str) -> Vec<String> {
-        let rooms = self.rooms();
-        let member = rooms.sockets.get(id);
+        let member = rooms.member(socket);
         member.map(|member| member.rooms.iter().map(|room| String::from(&**room)).collect()).unwrap_or_default()
     }
 
@@ -96,6 +101,19 @@ impl Members {
 }
 
 impl Rooms {
+    /// This very socket's entry, not that of another of the same id.
+    fn member(&mut self, socket: &Socket) -> Option<&mut Member> {
+        self.sockets.get_mut(socket.id()).filter(|member| member.socket.is(socket))
+    }
+
+    fn remove(&mut self, id: &str) -> HashSet<Box<str>> {
+        let rooms = self.sockets.remove(id).map(|member| member.rooms).unwrap_or_default();
+        for room in &rooms {
+            self.leave(id, room);
+        }
+        rooms
+    }
+
     fn leave(&mut self, id: &str, room: &str) {
         if let Some(ids) = self.rooms.get_mut(room) {
             ids.remove(id);
@@ -159,6 +177,7 @@ impl Broadcast {
     /// An argument is not JSON.
     pub fn emit(&self, event: &EventBuilder) -> Result<usize, EncodeError> {
         let store = self.store.as_ref().filter(|_| !self.volatile);
+        let _order = store.map(|_| self.members.in_order());
         let offset = store.and_then(|store| store.offset());
         let packet = event.encode(self.members.name(), None, offset.as_deref())?;
         if let Some((store, offset)) = store.zip(offset) {

@@ -69,6 +69,9 @@ pub struct Recorded {
 /// Keeps what recovery needs. An application with a database of its own implements it there; one
 /// that knows better what each client missed implements only `opened`, `closed` and `take`, puts the
 /// offsets into its packets itself, and emits what was missed once the socket is connected.
+///
+/// `offset` and `record`, and the first step of `take`, are called while the namespace is locked: they
+/// must not emit there.
 pub trait RecoveryStore: Debug + Send + Sync + 'static {
     /// The offset for the next event emitted through the crate's own sockets and rooms; `None` if
     /// those are not recorded (the default).

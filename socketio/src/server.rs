@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use actix_web::web;
@@ -12,7 +12,8 @@ use crate::client::Client;
 use crate::connect::{Accepted, Connecting, Handler, Refusal, Target, boxed};
 use crate::engine::{self, Engine, Factory, Session};
 use crate::namespace::{Broadcast, Members};
-use crate::recovery::RecoveryStore;
+use crate::recovery::{RecoveryStore, SavedSocket};
+use crate::socket::Socket;
 
 /// Settings of a Socket.IO server, beside those of its transport.
 #[derive(Debug, Clone)]
@@ -49,12 +50,42 @@ pub(crate) struct Shared {
     pub(crate) store: Option<Arc<dyn RecoveryStore>>,
     handlers: HashMap<String, (Arc<Handler>, Arc<Members>)>,
     dynamic: Vec<(Box<Predicate>, Arc<Handler>)>,
-    /// Namespaces that a predicate has let come to be, while someone is there.
-    children: Mutex<HashMap<String, Arc<Members>>>,
+    /// Namespaces that a predicate has let come to be.
+    children: Mutex<Children>,
+}
+
+/// Kept alive by the sockets that are in them; those that are gone are swept out now and then.
+#[derive(Default)]
+struct Children {
+    members: HashMap<String, Weak<Members>>,
+    /// How many there are when the next sweep is due.
+    sweep_at: usize,
+}
+
+/// Fewest namespaces that are worth a sweep.
+const SWEEP_AT_LEAST: usize = 64;
+
+impl Children {
+    fn get(&self, namespace: &str) -> Option<Arc<Members>> {
+        self.members.get(namespace).and_then(Weak::upgrade)
+    }
+
+    fn get_or_add(&mut self, namespace: &str) -> Arc<Members> {
+        if let Some(members) = self.get(namespace) {
+            return members;
+        }
+        if self.members.len() >= self.sweep_at {
+            self.members.retain(|_, members| members.strong_count() > 0);
+            self.sweep_at = SWEEP_AT_LEAST.max(2 * self.members.len());
+        }
+        let members = Arc::new(Members::new(namespace));
+        self.members.insert(namespace.to_owned(), Arc::downgrade(&members));
+        members
+    }
 }
 
 impl Shared {
-    fn children(&self) -> MutexGuard<'_, HashMap<String, Arc<Members>>> {
+    fn children(&self) -> MutexGuard<'_, Children> {
         self.children.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -63,22 +94,27 @@ impl Shared {
             return Some(Target { handler: Arc::clone(handler), members: Arc::clone(members) });
         }
         let (_, handler) = self.dynamic.iter().find(|(matches, _)| matches(namespace))?;
-        let mut children = self.children();
-        let members = children.entry(namespace.to_owned()).or_insert_with(|| Arc::new(Members::new(namespace)));
-        Some(Target { handler: Arc::clone(handler), members: Arc::clone(members) })
+        let members = self.children().get_or_add(namespace);
+        Some(Target { handler: Arc::clone(handler), members })
     }
 
-    /// Forgets a namespace that a predicate let come to be, when nobody is there or on the way.
-    pub(crate) fn release(&self, namespace: &str) {
-        let mut children = self.children();
-        if children.get(namespace).is_some_and(|members| members.is_empty() && Arc::strong_count(members) == 1) {
-            children.remove(namespace);
+    /// The store, if there is one, and what is to be kept there of a socket.
+    pub(crate) fn saved(&self, socket: &Socket, rooms: Vec<String>) -> Option<(&Arc<dyn RecoveryStore>, SavedSocket)> {
+        let store = self.store.as_ref()?;
+        let (namespace, sid, pid) = (socket.namespace().into(), socket.id().into(), socket.pid()?.into());
+        Some((store, SavedSocket { namespace, sid, pid, rooms }))
+    }
+
+    /// Tells the store, if there is one, that a socket has left.
+    pub(crate) fn keep(&self, socket: &Socket, rooms: Vec<String>, recoverable: bool) {
+        if let Some((store, saved)) = self.saved(socket, rooms) {
+            store.closed(saved, recoverable);
         }
     }
 
     fn members(&self, namespace: &str) -> Option<Arc<Members>> {
         let fixed = self.handlers.get(namespace).map(|(_, members)| Arc::clone(members));
-        fixed.or_else(|| self.children().get(namespace).cloned())
+        fixed.or_else(|| self.children().get(namespace))
     }
 }
 
@@ -215,5 +251,23 @@ impl SocketIo {
             tokio::time::sleep(LOOK).await;
         }
         self.engine.is_quiet()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_of_a_predicate_is_forgotten_with_its_last_socket() {
+        let refuse = |_: Connecting| std::future::ready(Err(Refusal::new("no")));
+        let io = SocketIo::builder(Config::default()).dynamic(|_| true, refuse).build();
+        let kept = io.shared.find("/kept").unwrap();
+        for number in 0..10_000 {
+            assert!(io.shared.find(&format!("/{number}")).is_some());
+            assert!(io.shared.children().members.len() <= SWEEP_AT_LEAST);
+        }
+        assert!(Arc::ptr_eq(&io.shared.find("/kept").unwrap().members, &kept.members));
+        assert!(io.shared.members("/9999").is_none());
     }
 }

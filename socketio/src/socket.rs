@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::engine::packet::Frame;
-use crate::engine::{EmitError, Session};
+use crate::engine::{self, EmitError, Session};
 use crate::event::{DisconnectReason, SendFailure};
 use crate::namespace::Members;
 use crate::packet::{self, Args, EncodeError, Encoded, EventBuilder};
@@ -61,7 +61,9 @@ enum Stage {
     /// CONNECT is not answered yet: what is emitted waits behind the answer, and so does an end, with
     /// whether the connection ends too.
     Connecting {
-        held: Vec<Encoded>,
+        held: Vec<Frame>,
+        /// Bytes that these are.
+        bytes: usize,
         leaving: Option<bool>,
     },
     Connected,
@@ -69,19 +71,27 @@ enum Stage {
 }
 
 impl Socket {
+    /// A socket that is connecting; what its client has `missed` follows the answer first.
     pub(crate) fn new(
         (id, pid, recovered): (Box<str>, Option<Box<str>>, bool),
+        missed: &[Encoded],
         session: Arc<Session>,
         members: Arc<Members>,
         store: Option<Arc<dyn RecoveryStore>>,
     ) -> Self {
-        let state =
-            State { stage: Stage::Connecting { held: Vec::new(), leaving: None }, next_ack: 0, acks: HashMap::new() };
+        let held: Vec<Frame> = missed.iter().flat_map(|packet| packet.frames().iter().cloned()).collect();
+        let stage = Stage::Connecting { bytes: held.iter().map(Frame::len).sum(), held, leaving: None };
+        let state = State { stage, next_ack: 0, acks: HashMap::new() };
         Self(Arc::new(Inner { id, pid, recovered, session, members, store, state: Mutex::new(state) }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether both are handles on the same socket.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Its public id, as the client knows it. A recovered socket has the one from before.
@@ -135,12 +145,13 @@ impl Socket {
         match &mut state.stage {
             Stage::Connected => self.0.session.send(packet.frames()),
             Stage::Over(_) | Stage::Connecting { leaving: Some(_), .. } => Err(EmitError::Closed),
-            Stage::Connecting { held, .. } => {
-                let bytes: usize = held.iter().map(Encoded::len).sum();
-                if bytes + packet.len() > self.0.session.config().max_outgoing_bytes {
+            Stage::Connecting { held, bytes, .. } => {
+                let frames = packet.frames();
+                if !may_be_held(self.0.session.config(), held.len() + frames.len(), *bytes + packet.len()) {
                     return Err(EmitError::SlowReader);
                 }
-                held.push(packet.clone());
+                *bytes += packet.len();
+                held.extend_from_slice(frames);
                 Ok(0)
             }
         }
@@ -151,23 +162,21 @@ impl Socket {
     /// # Errors
     /// An argument is not JSON, or the socket is over or its client does not read.
     pub fn emit(&self, event: &EventBuilder) -> Result<u64, SendFailure> {
-        let packet = match &self.0.store {
-            Some(store) => {
-                let offset = store.offset();
-                let packet = event.encode(self.namespace(), None, offset.as_deref())?;
-                if let Some(offset) = offset {
-                    store.record(Recorded {
-                        namespace: self.namespace().to_owned(),
-                        offset,
-                        rooms: vec![self.id().to_owned()],
-                        except: Vec::new(),
-                        packet: packet.clone(),
-                    });
-                }
-                packet
-            }
-            None => event.encode(self.namespace(), None, None)?,
+        let Some(store) = &self.0.store else {
+            return Ok(self.emit_encoded(&event.encode(self.namespace(), None, None)?)?);
         };
+        let _order = self.members().in_order();
+        let offset = store.offset();
+        let packet = event.encode(self.namespace(), None, offset.as_deref())?;
+        if let Some(offset) = offset {
+            store.record(Recorded {
+                namespace: self.namespace().to_owned(),
+                offset,
+                rooms: vec![self.id().to_owned()],
+                except: Vec::new(),
+                packet: packet.clone(),
+            });
+        }
         Ok(self.emit_encoded(&packet)?)
     }
 
@@ -272,16 +281,16 @@ impl Socket {
 
     /// Answers CONNECT, then sends what the client missed, then what was emitted meanwhile; `false`
     /// if the socket is over.
-    pub(crate) fn connected(&self, missed: &[Encoded]) -> bool {
+    pub(crate) fn connected(&self) -> bool {
         let mut state = self.state();
-        let Stage::Connecting { held, leaving } = &mut state.stage else {
+        let Stage::Connecting { held, leaving, .. } = &mut state.stage else {
             return false;
         };
         let (held, leaving) = (std::mem::take(held), *leaving);
         let answer = packet::connect(self.namespace(), self.id(), self.pid());
         let farewell = leaving.map(|_| packet::disconnect(self.namespace()));
-        let all = std::iter::once(&answer).chain(missed).chain(&held).chain(&farewell);
-        let frames: Vec<Frame> = all.flat_map(|packet| packet.frames().iter().cloned()).collect();
+        let farewell = farewell.iter().flat_map(Encoded::frames);
+        let frames: Vec<Frame> = answer.frames().iter().chain(&held).chain(farewell).cloned().collect();
         let sent = self.0.session.send_apart(&frames).is_ok();
         let Some(close) = leaving else {
             state.stage = Stage::Connected;
@@ -297,23 +306,29 @@ impl Socket {
 
     /// Joins a room of the namespace.
     pub fn join(&self, room: &str) {
-        self.0.members.join(self.id(), room);
+        self.0.members.join(self, room);
     }
 
     /// Leaves a room.
     pub fn leave_room(&self, room: &str) {
-        self.0.members.leave(self.id(), room);
+        self.0.members.leave(self, room);
     }
 
     /// The rooms it is in, beside the one of its own id.
     #[must_use]
     pub fn rooms(&self) -> Vec<String> {
-        self.0.members.rooms_of(self.id())
+        self.0.members.rooms_of(self)
     }
 
     pub(crate) fn members(&self) -> &Arc<Members> {
         &self.0.members
     }
+}
+
+/// Whether so much may wait for the answer to CONNECT: a quarter of what may wait for the peer at all is
+/// left to that answer and to the client's other namespaces.
+pub(crate) fn may_be_held(config: &engine::Config, frames: usize, bytes: usize) -> bool {
+    bytes <= config.max_outgoing_bytes / 4 * 3 && frames <= config.max_outgoing_packets / 4 * 3
 }
 
 /// Forgets an acknowledgement that nobody waits for any more.

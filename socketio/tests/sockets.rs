@@ -8,22 +8,23 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use actix_web::{App, HttpServer};
+use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
-use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use socketio::engine::{self, CloseReason, EmitError, Refused};
 use socketio::recovery::{Claim, Recovered, RecoveryStore, SavedSocket};
 use socketio::{
     Accepted, Builder, Config, Connecting, DisconnectReason, EventBuilder, Events, Refusal, Socket, SocketEvent,
     SocketIo,
 };
-use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
-use tokio_tungstenite::tungstenite::{Error, Message as Frame};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-/// Far more than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(10);
+#[path = "support/client.rs"]
+mod client;
+
+use client::{Client, PATIENCE};
 
 type Log = Arc<Mutex<Vec<String>>>;
 
@@ -103,37 +104,6 @@ fn serve(config: Config, build: impl FnOnce(Builder) -> Builder) -> (SocketIo, S
     (io, seen, address)
 }
 
-/// A client that speaks bytes.
-struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
-
-impl Client {
-    async fn open(address: &str) -> Self {
-        let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
-        let mut client = Self(connect_async(url).await.unwrap().0);
-        assert!(client.hear().await.starts_with('0'));
-        client
-    }
-
-    async fn join(address: &str, connect: &str) -> (Self, String) {
-        let mut client = Self::open(address).await;
-        client.say(connect).await;
-        let answer = client.hear().await;
-        (client, answer)
-    }
-
-    async fn say(&mut self, text: &str) {
-        self.0.send(Frame::text(text.to_owned())).await.unwrap();
-    }
-
-    async fn hear(&mut self) -> String {
-        match timeout(PATIENCE, self.0.next()).await.unwrap() {
-            Some(Ok(Frame::Text(text))) => text.to_string(),
-            Some(Ok(Frame::Close(_))) => "closed".to_owned(),
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
 fn say(number: usize) -> EventBuilder {
     EventBuilder::new("say").arg(&number)
 }
@@ -152,6 +122,25 @@ async fn an_actor_hears_events_in_order_and_answers() {
     assert_eq!(*seen.log.lock().unwrap(), expected);
     client.say("41/shop,").await;
     seen.wait_for("client namespace disconnect").await;
+}
+
+#[actix_web::test]
+async fn what_a_client_says_before_it_goes_is_heard() {
+    const COUNT: usize = 5_000;
+    for round in 0..3 {
+        let (_, seen, address) = serve(Config::default(), |builder| builder);
+        let (mut client, _) = Client::join(&address, "40/shop,").await;
+        for number in 0..COUNT {
+            client.say(&format!("42/shop,[\"say\",{number}]")).await;
+        }
+        // Without a Close frame, and with one.
+        if round > 0 {
+            client.0.close(None).await.unwrap();
+        }
+        drop(client);
+        seen.wait_for("transport close").await;
+        assert_eq!(seen.log.lock().unwrap().len(), COUNT + 1);
+    }
 }
 
 #[actix_web::test]

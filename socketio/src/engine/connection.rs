@@ -276,18 +276,30 @@ impl<S: Service> Connection<S> {
     }
 
     fn close(&mut self, reason: CloseReason, ctx: &mut Context<Self>) {
+        let lingers = reason.is_told_to_polls() && !self.session.is_websocket();
+        self.end(reason, lingers.then(|| self.session.config().close_timeout));
+        ctx.stop();
+    }
+
+    fn end(&mut self, reason: CloseReason, linger: Option<Duration>) {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
         self.session.shut(reason);
-        let lingers = reason.is_told_to_polls() && !self.session.is_websocket();
-        self.session.registry().remove(self.session.id(), lingers.then(|| self.session.config().close_timeout));
+        self.session.registry().remove(self.session.id(), linger);
         self.sources.clear();
         for waiter in self.waiters.drain(..) {
             let _ = waiter.send(false);
         }
         self.service.closed(reason);
-        ctx.stop();
+    }
+}
+
+/// One that is dropped in the middle of its work had a handler that panicked, or its thread ends:
+/// nobody else would take its session out of the registry, and its sockets out of their rooms.
+impl<S: Service> Drop for Connection<S> {
+    fn drop(&mut self) {
+        self.end(CloseReason::ForcedServerClose, None);
     }
 }
 

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 
 use super::config::Config;
-use super::connection::{Connection, Service};
+use super::connection::{Connection, Input, Service};
 use super::cors::Cors;
 use super::packet::Frame;
 use super::registry::{Registry, new_id};
@@ -253,6 +253,10 @@ impl<F: Factory> Engine<F> {
         let service = self.factory.open(&session);
         let actor = Connection::new(Arc::clone(&session), service).start();
         session.attach(actor.recipient());
+        if !session.is_open() {
+            // Shut down in another thread, which found no actor to tell.
+            session.tell(Input::Close(CloseReason::ServerShutdown));
+        }
         self.add_initial_headers(&session, request, &mut answer);
         answer
     }

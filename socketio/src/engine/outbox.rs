@@ -17,6 +17,9 @@ const MAX_CONTROL_BYTES: usize = 4 * 1024;
 /// Tasks that may wait for a flush at a time; one beyond is told at once.
 const MAX_FLUSH_WAITERS: usize = 64;
 
+/// What ends the waiting poll of a peer that has asked to close; others are told to.
+pub(crate) const LAST_WORDS_TO_LEAVER: &str = "6";
+
 /// Why a frame was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EmitError {
@@ -50,6 +53,8 @@ struct Link {
     close_sent: bool,
     done: bool,
     waker: Option<Waker>,
+    /// Wakes its reader when it is gone.
+    reader: Option<Waker>,
 }
 
 /// The answer to a poll.
@@ -190,6 +195,11 @@ impl Outbox {
 
     pub(crate) fn is_open(&self) -> bool {
         self.phase == Phase::Open
+    }
+
+    /// Whether it was the peer who asked for the end.
+    pub(crate) fn is_closed_by_peer(&self) -> bool {
+        self.phase != Phase::Open && self.last_words == LAST_WORDS_TO_LEAVER
     }
 
     /// How long frames have waited with none taken.
@@ -351,6 +361,7 @@ impl Outbox {
             close_sent: false,
             done: false,
             waker: None,
+            reader: None,
         });
         Some(self.next_id)
     }
@@ -426,15 +437,24 @@ impl Outbox {
         self.paused = false;
     }
 
-    /// Forgets this WebSocket. Answers whether it was the transport.
-    pub(crate) fn remove_link(&mut self, id: u64) -> bool {
-        let Some(link) = self.link(id) else {
-            return false;
+    /// Forgets this WebSocket, and wakes its reader.
+    pub(crate) fn remove_link(&mut self, id: u64) {
+        let Some(link) = self.link.take_if(|link| link.id == id) else {
+            return;
         };
-        let active = link.active;
-        self.link = None;
         self.hurry_polls = false;
-        active
+        if let Some(reader) = link.reader {
+            reader.wake();
+        }
+    }
+
+    /// Ready once nothing can be written to this WebSocket any more.
+    pub(crate) fn poll_link_gone(&mut self, id: u64, cx: &Context<'_>) -> Poll<()> {
+        let Some(link) = self.link(id) else {
+            return Poll::Ready(());
+        };
+        link.reader = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// The next bytes for the WebSocket: everything that waits, in one piece; `None` at its end.

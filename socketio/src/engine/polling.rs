@@ -193,6 +193,15 @@ impl MessageBody for PollBody {
     }
 }
 
+/// One that is dropped with its bytes never reached the server's buffer: what it carried is lost.
+impl Drop for PollBody {
+    fn drop(&mut self) {
+        if !self.bytes.is_empty() {
+            self.session.close(CloseReason::TransportError);
+        }
+    }
+}
+
 /// Marks a POST as under way; one that is dropped on the way was cut off by the client.
 struct Posting {
     session: Arc<Session>,
@@ -215,18 +224,29 @@ pub(crate) async fn post(session: Arc<Session>, request: &HttpRequest, payload: 
         return HttpResponse::BadRequest().finish();
     }
     let mut posting = Posting { session: Arc::clone(&session), finished: false };
-    let (answer, finished) = match receive(&session, request, payload).await {
-        Ok(()) => (accepted(), true),
-        Err(PostError::TooLarge) => (HttpResponse::PayloadTooLarge().finish(), true),
-        Err(PostError::Closed) => (HttpResponse::BadRequest().finish(), true),
-        Err(PostError::Broken) => (HttpResponse::BadRequest().finish(), false),
+    let received = receive(&session, request, payload).await;
+    posting.finished = !matches!(received, Err(PostError::Broken));
+    let taken = match received {
+        // In a task of its own: the client may go now, its packets are heard.
+        Ok(packets) => actix_web::rt::spawn(take(posting, packets)).await.unwrap_or_default(),
+        Err(PostError::TooLarge) => return HttpResponse::PayloadTooLarge().finish(),
+        Err(PostError::Broken) => false,
         Err(PostError::NotPackets) => {
             session.close(CloseReason::ParseError);
-            (HttpResponse::BadRequest().finish(), true)
+            false
         }
     };
-    posting.finished = finished;
-    answer
+    if taken { accepted() } else { HttpResponse::BadRequest().finish() }
+}
+
+/// Waits until the actor has taken all packets; `false` if one of them ended the session, but for one
+/// that asks to.
+async fn take(posting: Posting, packets: Input) -> bool {
+    let session = &posting.session;
+    let Some(actor) = session.actor() else {
+        return false;
+    };
+    actor.send(packets).await.unwrap_or_default() || session.outbox().is_closed_by_peer()
 }
 
 fn accepted() -> HttpResponse {
@@ -244,11 +264,9 @@ enum PostError {
     Broken,
     /// Not text, or too many packets.
     NotPackets,
-    /// The session is over.
-    Closed,
 }
 
-async fn receive(session: &Session, request: &HttpRequest, payload: web::Payload) -> Result<(), PostError> {
+async fn receive(session: &Session, request: &HttpRequest, payload: web::Payload) -> Result<Input, PostError> {
     let content_type = request.headers().get(header::CONTENT_TYPE);
     if content_type.is_some_and(|value| value.as_bytes() == b"application/octet-stream") {
         return Err(PostError::Broken);
@@ -261,11 +279,7 @@ async fn receive(session: &Session, request: &HttpRequest, payload: web::Payload
         return Err(PostError::NotPackets);
     }
     let head = Arc::new(RequestHead::new(request));
-    let actor = session.actor().ok_or(PostError::Closed)?;
-    match actor.send(Input::Packets(Source::Post(Payload::new(text)), head)).await {
-        Ok(true) => Ok(()),
-        Ok(false) | Err(_) => Err(PostError::Closed),
-    }
+    Ok(Input::Packets(Source::Post(Payload::new(text)), head))
 }
 
 fn declared_length(request: &HttpRequest) -> Option<usize> {
@@ -289,7 +303,23 @@ async fn read_body(mut payload: web::Payload, declared: Option<usize>, max: usiz
 
 #[cfg(test)]
 mod tests {
+    use super::super::registry::Registry;
     use super::*;
+
+    #[actix_web::test]
+    async fn an_answer_that_the_server_never_took_ends_its_session() {
+        let request = actix_web::test::TestRequest::get().to_http_request();
+        for taken in [true, false] {
+            let (config, head) = (Arc::default(), Arc::new(RequestHead::new(&request)));
+            let session = Arc::new(Session::new("id".into(), config, head, Arc::new(Registry::new(1))));
+            let mut body = PollBody { bytes: Bytes::from_static(b"4a"), session: Arc::clone(&session), upto: 0 };
+            if taken {
+                assert!(futures_util::future::poll_fn(|cx| Pin::new(&mut body).poll_next(cx)).await.is_some());
+            }
+            drop(body);
+            assert_eq!(session.is_open(), taken);
+        }
+    }
 
     #[test]
     fn the_client_gets_the_encoding_that_it_asks_for() {

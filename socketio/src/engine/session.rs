@@ -10,7 +10,7 @@ use actix::Recipient;
 
 use super::config::Config;
 use super::connection::Input;
-use super::outbox::{EmitError, Outbox};
+use super::outbox::{EmitError, LAST_WORDS_TO_LEAVER, Outbox};
 use super::packet::Frame;
 use super::registry::Registry;
 use super::request::RequestHead;
@@ -190,7 +190,7 @@ impl Session {
     /// Lets nothing more in or out: at once, whichever thread the actor is on.
     pub(crate) fn shut(&self, reason: CloseReason) {
         let drain = !matches!(reason, CloseReason::PingTimeout | CloseReason::SlowReader);
-        let last_words = if reason == CloseReason::TransportClose { "6" } else { "1" };
+        let last_words = if reason == CloseReason::TransportClose { LAST_WORDS_TO_LEAVER } else { "1" };
         self.outbox().close(drain, last_words, reason.is_told_to_polls());
     }
 

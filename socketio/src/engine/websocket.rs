@@ -5,7 +5,8 @@
 //! and freezes when its peer stops reading.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use actix_web::body::{BodySize, MessageBody};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use futures_util::future::{Either, select};
 use tokio::time::{Instant, Sleep, sleep, timeout_at};
 
 use super::connection::{Input, Source};
@@ -28,6 +30,8 @@ const CLOSE_LINGER: Duration = Duration::from_secs(2);
 /// How long what still comes after the end is read and dropped, so that the Close frame is not lost
 /// with a reset.
 const DISCARD: Duration = Duration::from_secs(5);
+/// How long what a peer said before it went may take to be heard.
+const READ_OUT: Duration = Duration::from_secs(5);
 /// How long a WebSocket pauses after the answer to CONNECT. Node's server sends what follows in a later
 /// turn of its loop, and clients have come to rely on it: without a pause both arrive in one segment.
 const PAUSE: Duration = Duration::from_millis(4);
@@ -147,13 +151,12 @@ impl MessageBody for LinkBody {
     }
 }
 
+/// Nothing can be written any more. What the peer said before it went is still read: the session is the
+/// reader's to close.
 impl Drop for LinkBody {
     fn drop(&mut self) {
         self.session.registry().link_closed();
-        let was_transport = self.session.outbox().remove_link(self.id);
-        if was_transport {
-            self.session.close(CloseReason::TransportClose);
-        }
+        self.session.outbox().remove_link(self.id);
     }
 }
 
@@ -183,7 +186,16 @@ struct Reader {
 
 impl Reader {
     async fn run(mut self) {
-        match self.read().await {
+        let (session, id) = (Arc::clone(&self.session), self.id);
+        let gone = pin!(async move {
+            poll_fn(|cx| session.outbox().poll_link_gone(id, cx)).await;
+            sleep(READ_OUT).await;
+        });
+        let end = match select(pin!(self.read()), gone).await {
+            Either::Left((end, _)) => end,
+            Either::Right(_) => Err(End::Gone),
+        };
+        match end {
             Err(End::Gone) => {
                 if self.active {
                     self.session.close(CloseReason::TransportClose);

@@ -9,6 +9,8 @@ use super::args::{Args, placeholders_are_valid};
 const MAX_ATTACHMENTS: usize = 10;
 /// Most bytes in a namespace's name.
 const MAX_NAMESPACE_BYTES: usize = 256;
+/// Most bytes in the `auth` of CONNECT, which is kept as long as the socket.
+const MAX_AUTH_BYTES: usize = 64 * 1024;
 /// Most digits in a packet id: what JavaScript counts exactly.
 const MAX_ID_DIGITS: usize = 16;
 /// Names that events must not have: they mean something to the libraries.
@@ -77,6 +79,9 @@ pub fn decode(text: &ByteString) -> Result<Packet, InvalidPacket> {
     match kind {
         '0' => {
             let auth = if rest.is_empty() { None } else { Some(json(&payload(), '{')?) };
+            if auth.as_ref().is_some_and(|auth| auth.len() > MAX_AUTH_BYTES) {
+                return Err(InvalidPacket);
+            }
             Ok(Packet::Connect { namespace, auth })
         }
         '1' if rest.is_empty() => Ok(Packet::Disconnect { namespace }),
@@ -257,6 +262,9 @@ mod tests {
             assert!(decode(&wrong.into()).is_err(), "{wrong}");
         }
         assert!(decode(&format!("0/{}", "a".repeat(256)).into()).is_err());
+        let auth = |bytes: usize| decode(&format!("0{{\"a\":\"{}\"}}", "a".repeat(bytes - 8)).into());
+        assert!(auth(MAX_AUTH_BYTES).is_ok());
+        assert!(auth(MAX_AUTH_BYTES + 1).is_err());
     }
 
     #[test]

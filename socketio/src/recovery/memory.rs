@@ -31,8 +31,9 @@ pub struct MemoryStore {
 struct Kept {
     events: VecDeque<(Instant, Recorded)>,
     bytes: usize,
-    sockets: HashMap<String, SavedSocket>,
-    /// In the order of leaving; what was taken meanwhile is skipped.
+    /// With when they left.
+    sockets: HashMap<String, (Instant, SavedSocket)>,
+    /// In the order of leaving; what was taken meanwhile, or has left again, is skipped.
     ages: VecDeque<(Instant, String)>,
 }
 
@@ -68,17 +69,19 @@ impl Kept {
             if !old(*at) && self.ages.len() <= MAX_SOCKETS {
                 break;
             }
-            self.sockets.remove(pid);
+            if self.sockets.get(pid).is_some_and(|(left, _)| left == at) {
+                self.sockets.remove(pid);
+            }
             self.ages.pop_front();
         }
     }
 
     fn take(&mut self, namespace: &str, pid: &str, offset: &str) -> Option<Recovered> {
-        if self.sockets.get(pid).is_none_or(|socket| socket.namespace != namespace) {
+        if self.sockets.get(pid).is_none_or(|(_, socket)| socket.namespace != namespace) {
             return None;
         }
         let seen = self.events.iter().position(|(_, event)| event.offset == offset)?;
-        let socket = self.sockets.remove(pid)?;
+        let (_, socket) = self.sockets.remove(pid)?;
         let hears = |event: &Recorded| {
             let in_any = |rooms: &[String]| rooms.iter().any(|room| *room == socket.sid || socket.rooms.contains(room));
             event.namespace == namespace && (event.rooms.is_empty() || in_any(&event.rooms)) && !in_any(&event.except)
@@ -106,8 +109,9 @@ impl RecoveryStore for MemoryStore {
             return;
         }
         let mut kept = self.kept();
-        kept.ages.push_back((Instant::now(), socket.pid.clone()));
-        kept.sockets.insert(socket.pid.clone(), socket);
+        let now = Instant::now();
+        kept.ages.push_back((now, socket.pid.clone()));
+        kept.sockets.insert(socket.pid.clone(), (now, socket));
         kept.forget(self.max_age);
     }
 
@@ -157,6 +161,21 @@ mod tests {
         let recovered = take(&store, "/", &offsets[0]).unwrap();
         assert_eq!((recovered.sid.as_str(), recovered.missed.len()), ("s", 2));
         assert!(take(&store, "/", &offsets[0]).is_none());
+    }
+
+    #[test]
+    fn one_that_left_again_is_kept_from_then_on() {
+        let (store, offsets) = store(Duration::from_millis(400));
+        std::thread::sleep(Duration::from_millis(250));
+        let Recovered { sid, rooms, .. } = take(&store, "/", &offsets[0]).unwrap();
+        store.closed(SavedSocket { namespace: "/".into(), sid, pid: "p".into(), rooms }, true);
+        let offset = store.offset().unwrap();
+        let packet = EventBuilder::new("e").encode("/", None, Some(&offset)).unwrap();
+        let event = Recorded { namespace: "/".into(), offset, rooms: Vec::new(), except: Vec::new(), packet };
+        let last = event.offset.clone();
+        store.record(event);
+        std::thread::sleep(Duration::from_millis(250));
+        assert!(take(&store, "/", &last).is_some());
     }
 
     #[test]

@@ -176,8 +176,9 @@ describe("polling", () => {
     const sid = await open();
     const waiting = polled(sid);
     await sleep(20);
-    await post(sid, "1");
+    const answer = await post(sid, "1");
     assert.equal(await waiting, "6");
+    assert.deepEqual([answer.status, await answer.text()], [200, "ok"]);
     assert.equal((await poll(sid)).status, 400);
   });
 

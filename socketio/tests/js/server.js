@@ -1,6 +1,7 @@
 // Starts the conformance example on a free port, and small helpers that the tests share.
 
 import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { once } from "node:events";
 import { WebSocket } from "ws";
@@ -43,7 +44,15 @@ export async function start(app, { port, workers = 2 } = {}) {
     child.kill(signal);
     await exited;
   };
-  return { url, port, stop: () => end("SIGTERM"), kill: () => end("SIGKILL") };
+  /** Its memory, in bytes; 0 where the system does not tell. */
+  const memory = () => {
+    try {
+      return 1024 * Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))[1]);
+    } catch {
+      return 0;
+    }
+  };
+  return { url, port, memory, stop: () => end("SIGTERM"), kill: () => end("SIGKILL") };
 }
 
 /** A raw WebSocket whose messages, and end, are awaited one by one. */
