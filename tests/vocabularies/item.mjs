@@ -154,6 +154,28 @@ test('what nobody of one\'s devices has heard is told on joining, in order, once
   for (const device of [alice, back]) device.close();
 });
 
+test('cut off, a device goes on where it stood, and joining again repeats nothing', async () => {
+  const itemId = 'cut';
+  await item(itemId);
+  const [alice, sam] = await Promise.all(['alice', 'sam'].map((who) => server.connect('/item', token(who))));
+  await alice.ask('join_chat', { itemId });
+  await sam.ask('join_chat', { itemId, buyerId: 'alice' });
+  await sam.ask('send_message', { itemId, buyerId: 'alice', content: 'before' });
+  await alice.next('receive_message');
+  await sleep(50);
+  alice.io.io.reconnectionDelay(300);
+  alice.cut();
+  for (const content of ['missed 1', 'missed 2']) await sam.ask('send_message', { itemId, buyerId: 'alice', content });
+  for (const content of ['missed 1', 'missed 2']) assert.equal((await alice.next('receive_message')).content, content);
+  assert.equal(alice.io.recovered, true);
+  await alice.ask('join_chat', { itemId });
+  await alice.silent('receive_message');
+  await sam.ask('send_message', { itemId, buyerId: 'alice', content: 'after' });
+  assert.equal((await alice.next('receive_message')).content, 'after');
+  alice.close();
+  sam.close();
+});
+
 test('the page has the title, both names and the messages so far, as text', async () => {
   const payload = '<script>alert(1)</script>"\'&<img src=x onerror=alert(1)>';
   await item('page', { title: `Lamp ${payload}` });

@@ -168,6 +168,29 @@ test('unread counts and reading: own messages do not count, joining and fetching
   for (const device of [phone, laptop, bob]) device.close();
 });
 
+test('cut off, a device goes on where it stood, and hears what it missed once', async () => {
+  const orderId = 'cut';
+  await order(orderId);
+  const [alice, bob] = await Promise.all(['alice', 'bob'].map((who) => server.connect('/order', token(who))));
+  for (const device of [alice, bob]) await device.ask('join-order-chat', { orderId });
+  await bob.ask('send-message', { orderId, message: 'before' });
+  await alice.next('new-message');
+  await sleep(50);
+  alice.forget();
+  alice.io.io.reconnectionDelay(300);
+  alice.cut();
+  for (const message of ['missed 1', 'missed 2']) await bob.ask('send-message', { orderId, message });
+  const texts = [];
+  while (texts.length < 2) texts.push((await alice.next('new-message')).message);
+  assert.deepEqual(texts, ['missed 1', 'missed 2']);
+  assert.equal(alice.io.recovered, true);
+  await bob.ask('send-message', { orderId, message: 'after' });
+  assert.equal((await alice.next('new-message')).message, 'after');
+  await alice.silent('new-message');
+  alice.close();
+  bob.close();
+});
+
 test('what is refused is told by the acknowledgement, else by the error event', async () => {
   const stranger = await server.connect('/order', token('carol'));
   for (const [name, payload] of [

@@ -22,5 +22,7 @@
   if (title) title.textContent = document.title;
   const chat = new ChatClient(orderId, userId, { container: page });
   window.addEventListener('beforeunload', () => chat.leaveChat());
+  // A page that the browser kept comes back without its connection.
+  window.addEventListener('pageshow', ({ persisted }) => persisted && location.reload());
   page?.querySelector('textarea')?.focus();
 })();

@@ -43,5 +43,7 @@ const page = document.getElementById('chat');
 if (page) {
   const chat = new ItemChat(page);
   window.addEventListener('beforeunload', () => chat.leaveChat());
+  // A page that the browser kept comes back without its connection.
+  window.addEventListener('pageshow', ({ persisted }) => persisted && location.reload());
   page.querySelector('textarea')?.focus();
 }
