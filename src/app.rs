@@ -38,7 +38,7 @@ use crate::config::{Mode, RootVocabulary, Settings};
 use crate::store::{Direction, Options, Store, StoreError};
 use crate::transport::gate::Gate;
 use crate::transport::origin::Origins;
-use crate::transport::rest::{self, book, native, operations, provisioning, shop};
+use crate::transport::rest::{self, book, native, operations, order, provisioning, shop};
 use crate::transport::{Shared, pages, socketio, websocket};
 use crate::vocabulary::Vocabulary;
 
@@ -343,6 +343,7 @@ fn serve_on(
             .map(|app| app.app_data(shared.clone()).app_data(metrics.clone()))
             .configure(native::configure)
             .configure(book::configure)
+            .configure(order::configure)
             .configure(shop::configure)
             .configure(provisioning::configure)
             .configure(|config| operations::configure(config, development))

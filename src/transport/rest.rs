@@ -5,6 +5,7 @@
 pub mod book;
 pub mod native;
 pub mod operations;
+pub mod order;
 pub mod problem;
 pub mod provisioning;
 pub mod shop;
@@ -160,8 +161,11 @@ pub fn openapi() -> OpenApi {
 }
 
 /// What no route answers to.
-pub async fn nothing_here() -> HttpResponse {
-    Problem::from(ChatError::NotFound("route")).response()
+///
+/// # Errors
+/// `not_found`, always.
+pub async fn nothing_here() -> Result<HttpResponse, Problem> {
+    Err(ChatError::NotFound("route").into())
 }
 
 /// What holds for every request: HEAD is answered as GET without the body, foreign origins write nothing, each has an id that the answer and the log carry, each is timed.

@@ -186,6 +186,58 @@ impl Id {
     }
 }
 
+/// Reads JSON text.
+///
+/// # Errors
+/// `invalid` when it is not of this shape.
+pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, ChatError> {
+    serde_json::from_str(text).map_err(|error| unreadable(&error))
+}
+
+/// Checks every claim to be somebody that an event's argument makes, by `senderId`, `userId`, or a `sender` or `user` that is an id or
+/// an object with one.
+///
+/// # Errors
+/// As [`claim`].
+pub fn claims(call: &Call<'_>) -> Result<(), ChatError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Claims {
+        sender_id: Option<Claimed>,
+        user_id: Option<Claimed>,
+        sender: Option<Claimed>,
+        user: Option<Claimed>,
+    }
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected an id, or an object with one")]
+    enum Claimed {
+        Plain(Id),
+        Nested(Nested),
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Nested {
+        id: Option<Id>,
+        #[serde(rename = "_id")]
+        under_id: Option<Id>,
+        user_id: Option<Id>,
+        sender_id: Option<Id>,
+    }
+    let first = first(call)?;
+    if !first.get().starts_with('{') {
+        return Ok(());
+    }
+    let Claims { sender_id, user_id, sender, user } = read(first.get())?;
+    for claimed in [sender_id, user_id, sender, user].into_iter().flatten() {
+        let ids = match claimed {
+            Claimed::Plain(id) => [Some(id), None, None, None],
+            Claimed::Nested(Nested { id, under_id, user_id, sender_id }) => [id, under_id, user_id, sender_id],
+        };
+        ids.iter().try_for_each(|id| claim(id.as_ref(), call.caller))?;
+    }
+    Ok(())
+}
+
 /// A claim to be somebody: it equals the caller, or the request is refused.
 ///
 /// # Errors
