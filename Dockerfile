@@ -5,6 +5,15 @@
 ARG RUST_VERSION=1.95
 ARG DEBIAN=bookworm
 
+# The official Socket.IO client, which the pages load from /socket.io/socket.io.js: the version that the tests use.
+FROM node:22-${DEBIAN}-slim AS client
+ARG SOCKET_IO_CLIENT=4.8.3
+WORKDIR /client
+RUN npm install --no-audit --no-fund --ignore-scripts "socket.io-client@${SOCKET_IO_CLIENT}" \
+    && mkdir vendor \
+    && cp node_modules/socket.io-client/dist/socket.io.js node_modules/socket.io-client/dist/socket.io.min.js \
+          node_modules/socket.io-client/dist/socket.io.esm.min.js vendor/
+
 FROM rust:${RUST_VERSION}-slim-${DEBIAN} AS build
 WORKDIR /build
 
@@ -20,6 +29,7 @@ RUN mkdir -p src tests entity/src migration/src socketio/src \
 
 # Cargo goes by times, and the empty crates are newer than the real ones: touched, these are newer still.
 COPY . .
+COPY --from=client /client/vendor web/vendor
 RUN find src entity/src migration/src socketio/src -name '*.rs' -exec touch {} + \
     && cargo build --release --locked \
     && mkdir -p /image/data \

@@ -349,9 +349,9 @@ fn serve_on(
             .configure(|config| operations::configure(config, development))
             .split_for_parts();
         app.configure(rest::configure_extractors)
+            .configure(pages::configure)
             .configure(sockets.configure(socketio::PATH))
             .route("/ws", web::get().to(websocket::connect))
-            .configure(pages::configure)
             // The page of our own has the headers that keep it safe.
             .service(web::redirect("/docs/", "/docs"))
             .service(web::redirect("/docs/index.html", "/docs"))

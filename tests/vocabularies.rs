@@ -19,7 +19,7 @@ const WITHIN: Duration = Duration::from_secs(180);
 #[tokio::test]
 async fn a_front_end_walks_the_whole_system(
     #[values(On::Sqlite, On::Postgres)] on: On,
-    #[values("book", "group", "shop")] vocabulary: &str,
+    #[values("book", "group", "item", "order", "shop")] vocabulary: &str,
 ) {
     run(on, &format!("{vocabulary}.mjs")).await;
 }

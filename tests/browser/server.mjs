@@ -16,9 +16,12 @@ export class Server {
   #folder;
   #child;
   #output = '';
+  #env;
 
-  static async start(binary) {
+  /** Starts the binary for development. `env` adds settings. */
+  static async start(binary, env = {}) {
     const server = new Server();
+    server.#env = env;
     server.#binary = binary;
     server.#folder = await mkdtemp(join(tmpdir(), 'haggle-browser-'));
     server.port = await freePort();
@@ -36,6 +39,7 @@ export class Server {
         HAGGLE_HOST: '127.0.0.1',
         HAGGLE_PORT: String(this.port),
         HAGGLE_DATABASE_URL: `sqlite://${join(this.#folder, 'haggle.db')}?mode=rwc`,
+        ...this.#env,
       },
     });
     for (const stream of [this.#child.stdout, this.#child.stderr]) stream.on('data', (text) => (this.#output += text));

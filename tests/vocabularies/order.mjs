@@ -257,7 +257,8 @@ test('people who speak other vocabularies hear each other in one conversation', 
   await bob.ask('send_message', { chatId: id, content: 'by group' });
   assert.equal((await alice.next('new-message')).message, 'by group');
   await alice.ask('send-message', { orderId, message: 'by order' });
-  const heard = await bob.next('receive_message');
+  assert.equal((await alice.next('new-message')).message, 'by order');
+  const heard = await bob.next('receive_message', ({ chatId }) => chatId === id);
   assert.deepEqual([heard.content, heard.sender], ['by order', { id: 'alice', username: 'Alice' }]);
   const native = await server.call(`/v1/conversations/order:${orderId}/messages`, { token: token('bob'), body: { body: 'by REST' } });
   assert.equal(native.status, 201);
