@@ -231,7 +231,8 @@ fn joined() -> Reply {
 fn every_answer_is_spelt_as_the_contract_says() {
     let tag = Tag { id: None, ack: Some(4), event: "chat:message" };
     let topic = Arc::new(topic());
-    let marked = Marked { topic: Arc::clone(&topic), user: UserId::stored("alice"), seq: Seq(3), unread: 0, updated: 2, at: AT };
+    let marked =
+        Marked { topic: Arc::clone(&topic), user: UserId::stored("alice"), seq: Seq(3), unread: 0, updated: 2, at: AT };
     let answer = |reply: Result<Reply, ChatError>| Book.reply(&tag, &reply);
     let welcome = Welcome { person: john(), unread: 0, expires_at_s: 1_800_000_000 };
     let answered = [
