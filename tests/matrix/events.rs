@@ -85,7 +85,8 @@ fn shop(target: &Target) -> Value {
     json!({ "conversationId": target.id, "isTyping": true, "message": format!("{SECRET}!") })
 }
 
-/// The table. Within a vocabulary one joins first and leaves last, so that each event has something to tell.
+/// The table. Within a vocabulary one joins first and leaves last, and `group`, where nobody leaves, stands last of all: who joins a
+/// conversation that they have joined by another socket is not told.
 #[rustfmt::skip]
 pub const ROWS: [Row; 37] = {
     use Rule::{Everyone, Mine, OwnBuyer};

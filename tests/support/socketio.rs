@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
@@ -88,8 +88,10 @@ impl SocketIo {
             if let Some(at) = self.acks.iter().position(|(number, _)| *number == ack) {
                 return self.acks.remove(at).map(|(_, answer)| answer);
             }
-            let text = self.packet().await?;
-            self.take(&text);
+            let Ok(next) = timeout(DEADLINE / 2, self.packet()).await else {
+                panic!("`{event}` was not acknowledged; events: {:?}", self.events);
+            };
+            self.take(&next?);
         }
     }
 
@@ -99,14 +101,17 @@ impl SocketIo {
             if let Some(at) = self.events.iter().position(|(name, _)| name == event) {
                 return self.events.remove(at).expect("it is there").1;
             }
-            let Some(text) = self.packet().await else { panic!("closed before `{event}`; others: {:?}", self.events) };
+            let Ok(next) = timeout(DEADLINE / 2, self.packet()).await else {
+                panic!("no event `{event}` came; others: {:?}", self.events);
+            };
+            let Some(text) = next else { panic!("closed before `{event}`; others: {:?}", self.events) };
             self.take(&text);
         }
     }
 
     /// All events that have come by the time that the session has answered one more request.
     pub async fn heard(&mut self) -> Vec<Heard> {
-        drop(self.maybe_ask(FENCE, &Value::Null).await);
+        self.ask(FENCE, &Value::Null).await;
         self.events.drain(..).collect()
     }
 
@@ -119,9 +124,8 @@ impl SocketIo {
 
     /// The next packet; `None` when the connection has ended. Pings are answered.
     async fn packet(&mut self) -> Option<String> {
-        let by = Instant::now() + DEADLINE;
         while !self.ended {
-            match timeout_at(by, self.stream.next()).await.expect("a packet in time") {
+            match timeout(DEADLINE, self.stream.next()).await.expect("a packet in time") {
                 Some(Ok(Message::Text(text))) if text.as_str() == PING => self.write(PONG.to_owned()).await,
                 Some(Ok(Message::Text(text))) => return Some(text.to_string()),
                 Some(Ok(Message::Close(_)) | Err(_)) | None => self.ended = true,
