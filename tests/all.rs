@@ -14,6 +14,7 @@ mod cli;
 mod contract;
 mod hostile;
 mod invariants;
+mod matrix;
 mod settings;
 mod store;
 mod support;

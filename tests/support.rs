@@ -6,6 +6,7 @@ pub mod client;
 pub mod postgres;
 pub mod rest;
 pub mod server;
+pub mod socketio;
 
 use tempfile::TempDir;
 

@@ -24,6 +24,10 @@ use crate::protocol::{Body, ClientId, Command, ConversationRef, Event, Reply, Se
 /// How long somebody is seen typing without saying so again (CONTRACT section 3).
 pub const TYPING_LASTS: Duration = Duration::from_secs(5);
 
+/// What clients may say: the types of their frames.
+pub const TYPES: [&str; 9] =
+    ["auth", "join", "leave", "send", "typing", "received", "read", "history", "conversations"];
+
 /// The translator of the native vocabulary.
 pub struct Native;
 
@@ -184,9 +188,7 @@ fn incoming(frame: Frame<'_>) -> Result<Incoming, ChatError> {
             about: None,
         }),
         _ => {
-            return Err(ChatError::invalid(
-                "unknown type; known are auth, join, leave, send, typing, received, read, history, conversations",
-            ));
+            return Err(ChatError::invalid(format!("unknown type; known are {}", TYPES.join(", "))));
         }
     }))
 }

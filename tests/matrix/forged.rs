@@ -1,0 +1,1 @@
+//! Nobody speaks as somebody else.
