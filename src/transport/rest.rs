@@ -3,6 +3,7 @@
 //! What lives here: extractors shared by all routes, and the rules that hold for every request. What must not: rules of the chat.
 
 pub mod book;
+mod envelope;
 pub mod native;
 pub mod operations;
 pub mod order;
@@ -187,12 +188,13 @@ pub async fn attend(
     let foreign = request
         .app_data::<web::Data<Shared>>()
         .is_some_and(|shared| shared.origins.judge(request.headers()) == Verdict::Foreign);
-    let mut response = if writes && foreign {
+    let response = if writes && foreign {
         let problem = Problem::from(ChatError::forbidden("this origin may not write"));
-        request.into_response(problem.response()).map_into_right_body()
+        request.error_response(problem).map_into_right_body()
     } else {
         next.call(request).instrument(span.clone()).await?.map_into_left_body()
     };
+    let mut response = envelope::put(response);
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(HeaderName::from_static("x-request-id"), id);

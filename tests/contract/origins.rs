@@ -61,6 +61,30 @@ async fn in_production_this_machine_is_foreign_too_and_nothing_of_development_is
 }
 
 #[tokio::test]
+async fn whoever_refuses_does_it_in_the_words_of_the_route() {
+    let server = Server::start(On::Sqlite).await;
+    let alice = server.user("alice");
+    let strange = alice.clone().with("origin", "https://evil.example");
+    let told = |code: &str, answer: &crate::support::rest::Answer| {
+        assert!(answer.text.contains(&format!("\"code\":\"{code}\"")), "{}", answer.text);
+    };
+    for (path, begins) in [
+        ("/api/messages", "{\"success\":false,\"error\":"),
+        ("/api/v0/chat/read/42", "{\"status\":\"error\",\"message\":"),
+        ("/api/chat/conversations", "{\"success\":false,\"error\":"),
+    ] {
+        let foreign = strange.post(path, json!({})).await;
+        assert!(foreign.status == 403 && foreign.text.starts_with(begins), "{path}: {}", foreign.text);
+        told("forbidden", &foreign);
+        let nowhere = alice.get(&format!("{path}/no/such/route/here")).await;
+        assert!(nowhere.status == 404 && nowhere.text.starts_with(begins), "{path}: {}", nowhere.text);
+        told("not_found", &nowhere);
+    }
+    let other = alice.get("/api/chatter").await;
+    assert!(other.text.contains("about:blank"), "a route that is nobody's: {}", other.text);
+}
+
+#[tokio::test]
 async fn in_development_anybody_gets_a_token_for_anybody() {
     let server = Server::start(On::Sqlite).await;
     let answer = server.anybody().get("/dev/token?userId=alice&name=Alice&role=customer").await.ok();

@@ -3,11 +3,7 @@
 //!
 //! What lives here: the routes, from parameters to a command and from a reply to a body. What must not: rules of the chat.
 
-use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::RETRY_AFTER;
-use actix_web::middleware::{Next, from_fn};
-use actix_web::{HttpResponse, ResponseError, get, post, web};
+use actix_web::{HttpResponse, get, post, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::scope;
@@ -21,21 +17,21 @@ use crate::protocol::{Caller, Command, Reply, UserId};
 use crate::transport::Shared;
 use crate::vocabulary::shop::wire::{Conversation, NewMessage, PageOf, Status, UnreadCount, Updated};
 use crate::vocabulary::shop::{self, conversation};
-use crate::vocabulary::words::Claims;
-use crate::vocabulary::words::Id;
+use crate::vocabulary::words::{Claims, Id};
+
+/// Where the routes stand.
+pub(super) const PREFIX: &str = "/api/chat";
 
 /// Mounts the routes.
 pub fn configure(config: &mut ServiceConfig) {
-    let routes = scope("/api/chat")
+    let routes = scope(PREFIX)
         .service(open)
         .service(list)
         .service(history)
         .service(send)
         .service(read)
         .service(unread)
-        .service(status)
-        .default_service(web::to(nothing_here))
-        .wrap(from_fn(in_envelope));
+        .service(status);
     config.service(routes);
 }
 
@@ -69,30 +65,9 @@ impl Refusal {
     }
 }
 
-/// Says refusals in this vocabulary's envelope, whoever refused: a route, or whatever reads its parameters.
-async fn in_envelope(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let response = next.call(request).await?;
-    let problem = response.response().error().and_then(|error| error.as_error::<Problem>());
-    let refused = problem.map(|problem| {
-        let refusal = Refusal::of(problem.error());
-        let mut refused = HttpResponse::build(problem.status_code());
-        if let Some(seconds) = refusal.retry_after {
-            refused.insert_header((RETRY_AFTER, seconds.to_string()));
-        }
-        refused.json(refusal)
-    });
-    Ok(match refused {
-        Some(refused) => response.into_response(refused).map_into_right_body(),
-        None => response.map_into_left_body(),
-    })
-}
-
-/// What no route answers to.
-async fn nothing_here() -> Result<HttpResponse, Problem> {
-    Err(ChatError::NotFound("route").into())
+/// How a refusal is told.
+pub(super) fn refusal(error: &ChatError) -> serde_json::Result<String> {
+    serde_json::to_string(&Refusal::of(error))
 }
 
 /// Whom to talk to.
