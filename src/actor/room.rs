@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use actix::dev::channel::channel;
 use actix::prelude::*;
 use metrics::{counter, gauge};
 use tracing::{Instrument, debug, info_span};
@@ -103,9 +104,10 @@ impl Room {
         services: Services,
         arbiter: &ArbiterHandle,
     ) -> Addr<Self> {
-        Self::start_in_arbiter(arbiter, move |ctx| {
-            ctx.set_mailbox_capacity(MAILBOX);
-            Self {
+        // Of its full size before the room's thread has begun with it: many may speak at once to one that wakes.
+        let (sender, mailbox) = channel(MAILBOX);
+        arbiter.spawn_fn(move || {
+            let room = Self {
                 conversation,
                 waiting,
                 services,
@@ -114,8 +116,10 @@ impl Room {
                 next_ticket: 0,
                 sleep_is_due: false,
                 looks_due: 0,
-            }
-        })
+            };
+            actix::spawn(Context::with_receiver(mailbox).into_future(room));
+        });
+        Addr::new(sender)
     }
 
     /// Loads the conversation, then goes on with `then`. Nothing else is handled meanwhile.

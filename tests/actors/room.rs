@@ -54,6 +54,22 @@ async fn two() -> (House, Hearer, Hearer) {
 }
 
 #[actix_web::test]
+async fn a_room_takes_what_many_say_at_once_before_its_thread_has_even_begun_with_it() {
+    let house = House::of(&["alice", "bob"], Arbiter::current()).await;
+    let alice = Hearer::of("alice", false);
+    // Nothing of this thread runs meanwhile, the room neither.
+    let answers: Vec<_> = (0..1_000).map(|n| house.send(&alice, &format!("m{n}"))).collect();
+    let mut jobs = Vec::new();
+    while jobs.len() < answers.len() {
+        jobs.extend(house.jobs().await);
+    }
+    commit(jobs, 1);
+    for (answer, expected) in answers.into_iter().zip(1..) {
+        assert_eq!(seq(answer.await.unwrap()), expected);
+    }
+}
+
+#[actix_web::test]
 async fn nobody_hears_of_a_message_that_is_not_committed() {
     let (house, alice, bob) = two().await;
     let mut answer = house.send(&alice, "hi");

@@ -423,6 +423,23 @@ test('messages wait for whoever is away, in order, once, over a restart too', as
   socket.close();
 });
 
+test('a long queue is told as what waited, though its reader joins meanwhile', async () => {
+  const conversationId = 'long|author:reader';
+  const author = await server.connect('/book', token('author'));
+  const texts = Array.from({ length: 190 }, (_, n) => `m${n}`);
+  const sent = await Promise.all(texts.map((message) => author.ask('chat:message', { conversationId, message })));
+  assert.deepEqual(sent.map(({ message }) => message), texts);
+  const reader = await server.connect('/book', token('reader'));
+  await reader.ask('chat:join', { conversationId });
+  await author.ask('chat:message', { conversationId, message: 'live' });
+  await reader.next('chat:message', ({ message }) => message === 'live');
+  const told = reader.heard.filter(({ name }) => name === 'notify:new-message');
+  assert.deepEqual(told.map(({ payload }) => payload.message.message), texts);
+  await reader.silent('chat:message');
+  author.close();
+  reader.close();
+});
+
 test('a socket that was cut off is back in its rooms and hears what it missed in their words', async () => {
   const conversationId = 'cut|user1:user2';
   const socket = await server.connect('/book', john());
