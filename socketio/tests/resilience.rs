@@ -88,6 +88,7 @@ async fn a_handler_that_panics_takes_its_own_client_along_and_no_other() {
         .on("well", |ack: socketio::Ack| async move { drop(ack.send(&say(1))) })
         .on_disconnect(move |_, _| {
             counted.fetch_add(1, Ordering::Relaxed);
+            panic!("again");
         });
     let events = Arc::new(events);
     let (io, address) = serve(Config::default(), 1, |builder| {

@@ -2,6 +2,7 @@
 //! nothing of what messages mean.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -299,7 +300,9 @@ impl<S: Service> Connection<S> {
 /// nobody else would take its session out of the registry, and its sockets out of their rooms.
 impl<S: Service> Drop for Connection<S> {
     fn drop(&mut self) {
-        self.end(CloseReason::ForcedServerClose, None);
+        let end = AssertUnwindSafe(|| self.end(CloseReason::ForcedServerClose, None));
+        // A second panic, in the application's `disconnected`, would end the process.
+        drop(catch_unwind(end));
     }
 }
 

@@ -453,7 +453,10 @@ impl Outbox {
         let Some(link) = self.link(id) else {
             return Poll::Ready(());
         };
-        link.reader = Some(cx.waker().clone());
+        match &mut link.reader {
+            Some(reader) => reader.clone_from(cx.waker()),
+            None => link.reader = Some(cx.waker().clone()),
+        }
         Poll::Pending
     }
 
