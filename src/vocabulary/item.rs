@@ -125,29 +125,43 @@ pub struct Deal<'a> {
     /// The shop's id of the item.
     pub item: &'a str,
     /// Who would buy it.
-    pub buyer: &'a Person,
+    pub buyer: Person,
     /// Who sells it.
-    pub seller: &'a Person,
+    pub seller: Person,
 }
 
 impl<'a> Deal<'a> {
     /// What a conversation is about, where that is an item, and its two people are known: by their parts, or, where it was opened
-    /// without, because one of them owns the item.
+    /// without, because one of them owns the item. One of the two may have been removed: the other still has what was said.
     #[must_use]
     pub fn of(topic: &'a Topic) -> Option<Self> {
         let item = topic.about(KIND)?;
         let owner = topic.subject.as_ref().and_then(|subject| subject.owner.as_ref());
-        let owning = |person: &&Person| owner == Some(&person.id);
-        let mut people = topic.people.iter().map(|(person, _)| person);
-        let seller = topic.playing(SELLER).or_else(|| people.find(owning))?;
-        let buyer = topic.playing(BUYER).or_else(|| topic.other_than(&seller.id))?;
+        let opener = topic.key.as_deref().and_then(|key| opened_by(key, item));
+        let here = |id: &UserId| topic.people.iter().map(|(person, _)| person).find(|person| person.id == *id).cloned();
+        let gone_owner = || owner.filter(|_| opener.is_some()).map(gone);
+        let seller = topic.playing(SELLER).cloned().or_else(|| here(owner?)).or_else(gone_owner)?;
+        let opening = || opener.as_ref().map(|id| here(id).unwrap_or_else(|| gone(id)));
+        let buyer = topic.playing(BUYER).cloned().or_else(opening);
+        let buyer = buyer.or_else(|| topic.other_than(&seller.id).cloned())?;
         Some(Self { item, buyer, seller })
     }
 
     /// Whom a sender speaks to.
-    fn receiver(&self, sender: &UserId) -> &'a Person {
-        if *sender == self.buyer.id { self.seller } else { self.buyer }
+    fn receiver(&self, sender: &UserId) -> &Person {
+        if *sender == self.buyer.id { &self.seller } else { &self.buyer }
     }
+}
+
+/// The buyer whose conversation about an item has this key.
+fn opened_by(key: &str, item: &str) -> Option<UserId> {
+    let buyer = key.strip_prefix(KIND)?.strip_prefix(':')?.strip_prefix(item)?.strip_prefix(':')?;
+    UserId::parse(buyer).ok()
+}
+
+/// Somebody who has been removed, as far as they are still known.
+fn gone(id: &UserId) -> Person {
+    Person { id: id.clone(), name: id.as_str().into(), role: "".into() }
 }
 
 #[derive(Serialize)]
@@ -159,7 +173,7 @@ struct Joined<'a> {
 }
 
 impl<'a> Joined<'a> {
-    fn of(topic: &Topic, deal: &Deal<'a>) -> Self {
+    fn of(topic: &Topic, deal: &'a Deal<'_>) -> Self {
         Self { item_id: deal.item, buyer_id: deal.buyer.id.as_str(), conversation_id: topic.id.0 }
     }
 }
@@ -179,7 +193,7 @@ struct Received<'a> {
 }
 
 impl<'a> Received<'a> {
-    fn of(message: &'a crate::protocol::Message, deal: &Deal<'a>) -> Self {
+    fn of(message: &'a crate::protocol::Message, deal: &'a Deal<'_>) -> Self {
         let receiver = deal.receiver(&message.sender.id);
         Self {
             id: message.id.0,

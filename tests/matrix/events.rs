@@ -13,6 +13,8 @@ use super::world::{Target, World, joining, saying};
 use super::{Kind, SECRET};
 use crate::support::On;
 use crate::support::rest::token;
+use crate::support::server::SERVER_KEY;
+use crate::support::socketio::SocketIo;
 
 /// Who may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,7 +214,6 @@ async fn attempt(world: &mut World, row: &Row, kind: Kind) -> String {
 #[rstest]
 #[tokio::test]
 async fn whoever_has_not_connected_to_a_namespace_says_nothing_there(#[values(On::Sqlite)] on: On) {
-    use crate::support::socketio::SocketIo;
     let world = World::set(on).await;
     for vocabulary in Vocabulary::ON_SOCKET_IO {
         for row in rows_of(vocabulary) {
@@ -220,6 +221,29 @@ async fn whoever_has_not_connected_to_a_namespace_says_nothing_there(#[values(On
             let mut socket = SocketIo::open(world.server.address, &namespace).await;
             let payload = (row.payload)(&world.target(Kind::Member));
             assert_eq!(socket.maybe_ask(row.event, &payload).await, None, "{namespace} {}", row.event);
+        }
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_default_namespace_is_no_back_door(#[values(On::Sqlite)] on: On) {
+    let world = World::set(on).await;
+    let connect = async |auth: Value| SocketIo::connect(world.server.address, "/", &auth).await;
+    for (auth, refused) in [
+        (json!({}), "unauthorized"),
+        (json!({ "token": SERVER_KEY }), "unauthorized"),
+        (json!({ "token": token(Kind::Suspended.user()) }), "forbidden"),
+    ] {
+        let error = connect(auth).await.err().expect("a refusal");
+        assert_eq!(error["data"]["code"], refused);
+    }
+    for kind in Kind::OUTSIDE {
+        let mut socket = connect(json!({ "token": token(kind.user()) })).await.expect("a socket");
+        for row in rows_of(Vocabulary::Shop).filter(|row| row.event != "auth") {
+            let answer = socket.ask(row.event, &(row.payload)(&world.target(kind))).await;
+            assert_eq!(code(&answer), row.rule.code(kind), "{} by {kind:?}", row.event);
+            assert!(!answer.to_string().contains(SECRET), "{} by {kind:?}", row.event);
         }
     }
 }

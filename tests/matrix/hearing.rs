@@ -6,14 +6,16 @@ use std::collections::HashMap;
 
 use haggle::vocabulary::Vocabulary;
 use rstest::rstest;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::Kind;
 use super::ears::{Ear, OK, VOCABULARIES, code};
 use super::events::{ROWS, Row, rows_of};
 use super::routes::{caller, make, rows};
-use super::world::{SELLER, World};
+use super::world::{SELLER, Target, World, joining, saying};
+use super::{Kind, SECRET};
 use crate::support::On;
+use crate::support::rest::token;
+use crate::support::socketio::SocketIo;
 
 /// Conversations of two alone: those who left one have left the seller behind, who talks on.
 const OF_TWO: [Vocabulary; 2] = [Vocabulary::Item, Vocabulary::Book];
@@ -84,13 +86,81 @@ async fn nobody_outside_hears_what_is_done_by_calls(#[values(On::Sqlite, On::Pos
     nothing_was_heard(&mut world).await;
 }
 
+#[rstest]
+#[tokio::test]
+async fn what_one_was_removed_from_while_cut_off_does_not_come_back(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let world = World::set(on).await;
+    let address = world.server.address;
+    // In the shared conversation, or in one of two alone, whoever it is that comes back.
+    for (vocabulary, user) in Vocabulary::ON_SOCKET_IO.into_iter().zip(["ivy", "jack", "kim", "lea", "max"]) {
+        let shop = world.server.shop();
+        shop.put("/v1/conversations/order:42", json!({ "participants": [{ "user_id": user }] })).await.ok();
+        let target =
+            Target { buyer: user.to_owned(), book: format!("b1|{user}:{SELLER}"), ..world.target(Kind::Member) };
+        let namespace = format!("/{}", vocabulary.name());
+        let connect = async |pid: &Value, offset: &Option<Value>| {
+            let auth = json!({ "token": token(user), "pid": pid, "offset": offset });
+            SocketIo::connect(address, &namespace, &auth).await.expect("a socket")
+        };
+        let mut cut = SocketIo::connect(address, &namespace, &json!({ "token": token(user) })).await.expect("a socket");
+        let (event, payload) = joining(vocabulary, &target);
+        assert_eq!(code(&cut.ask(event, &payload).await), OK);
+        let mut seller = Ear::of(address, vocabulary, SELLER).await;
+        let (said, words) = saying(vocabulary, &target);
+        assert_eq!(code(&seller.ask(said, &words).await), OK);
+        let row = rows_of(vocabulary).find(|row| row.event == said).unwrap();
+        cut.expect(row.told.unwrap()).await;
+        let (pid, offset) = (cut.connected["pid"].clone(), cut.offset.clone());
+        assert!(offset.is_some(), "{vocabulary:?}");
+        drop(cut);
+        assert_eq!(code(&seller.ask(said, &words).await), OK);
+        let key = match vocabulary {
+            Vocabulary::Item => format!("item:i1:{user}"),
+            Vocabulary::Book => format!("b1%7C{user}:{SELLER}"),
+            _ => "order:42".to_owned(),
+        };
+        let gone = shop.delete(&format!("/v1/conversations/{key}/participants/{user}")).await;
+        assert_eq!(gone.status, 204, "{}", gone.text);
+        let mut back = connect(&pid, &offset).await;
+        assert_eq!(code(&seller.ask(said, &words).await), OK);
+        let heard = back.heard().await;
+        assert!(!json!(heard).to_string().contains(SECRET), "{vocabulary:?}: {heard:?}");
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn whoever_is_outside_has_nothing_in_any_list(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let mut world = World::set(on).await;
+    for kind in Kind::OUTSIDE {
+        let calls = caller(&world, kind);
+        let user = kind.user();
+        for (path, empty) in [
+            ("/v1/conversations".to_owned(), json!({ "conversations": [], "next": null })),
+            ("/v1/unread".to_owned(), json!({ "total": 0, "conversations": [] })),
+            (format!("/api/messages/conversations/user/{user}"), json!({ "success": true, "data": [] })),
+            (
+                format!("/api/messages/unread/{user}"),
+                json!({ "success": true, "data": { "unreadCount": 0, "conversations": {} } }),
+            ),
+            ("/api/v0/chat/unread".to_owned(), json!({ "status": "success", "data": { "unreadCount": 0 } })),
+            ("/api/chat/conversations".to_owned(), json!({ "success": true, "data": [] })),
+            ("/api/chat/unread-count".to_owned(), json!({ "success": true, "data": { "unreadCount": 0 } })),
+        ] {
+            assert_eq!(calls.get(&path).await.ok(), empty, "{path} by {kind:?}");
+        }
+        let native = world.ear(kind, Vocabulary::Native);
+        assert_eq!(native.ask("auth", &json!({ "token": token(user) })).await["unread"], 0, "{kind:?}");
+        assert_eq!(native.ask("conversations", &json!({})).await["conversations"], json!([]), "{kind:?}");
+        let shop = world.ear(kind, Vocabulary::Shop);
+        let listed = shop.ask("chat:get_conversations", &json!({})).await;
+        assert_eq!(listed, json!({ "conversations": [] }), "{kind:?}");
+    }
+}
+
 /// Everything that was told so far has come, and none of it to anybody outside.
 async fn nothing_was_heard(world: &mut World) {
-    let mut leaked = Vec::new();
-    for ((kind, vocabulary), ear) in &mut world.ears {
-        let heard: Vec<(String, Value)> = ear.heard().await;
-        leaked.extend(heard.into_iter().map(|(event, said)| format!("{kind:?} in {vocabulary}: {event} {said}")));
-    }
+    let leaked: Vec<_> = std::mem::take(&mut world.early).into_iter().chain(world.heard().await).collect();
     assert!(leaked.is_empty(), "{} leaked:\n{}", leaked.len(), leaked.join("\n"));
     // Those who were thrown out have no socket to hear with.
     assert!(world.ears.keys().all(|(kind, _)| Kind::OUTSIDE.contains(kind)));

@@ -56,6 +56,10 @@ pub struct World {
     pub id: i64,
     /// Sockets of everyone outside, in every vocabulary. Those of whoever was removed or suspended had joined before.
     pub ears: HashMap<(Kind, &'static str), Ear>,
+    /// Sockets of whoever was removed that had joined nothing, in every vocabulary.
+    pub quiet: Vec<(&'static str, Ear)>,
+    /// What those outside heard as they connected, when they were outside already.
+    pub early: Vec<String>,
     /// Sockets of the seller, that have joined everything.
     pub seller: HashMap<&'static str, Ear>,
 }
@@ -65,8 +69,8 @@ impl World {
     pub async fn set(on: On) -> Self {
         let server = Server::start_with(on, |settings| settings.rate_limits = false).await;
         let id = provision(&server).await;
-        let (ears, seller) = (HashMap::new(), HashMap::new());
-        let mut world = Self { server, id, ears, seller };
+        let (ears, quiet, early, seller) = (HashMap::new(), Vec::new(), Vec::new(), HashMap::new());
+        let mut world = Self { server, id, ears, quiet, early, seller };
         for vocabulary in VOCABULARIES {
             world.seller.insert(vocabulary.name(), Ear::of(world.server.address, vocabulary, SELLER).await);
         }
@@ -77,11 +81,19 @@ impl World {
                 world.join(kind, vocabulary).await;
             }
         }
+        for vocabulary in VOCABULARIES {
+            let ear = Ear::of(world.server.address, vocabulary, Kind::Removed.user()).await;
+            world.quiet.push((vocabulary.name(), ear));
+        }
+        // Told while they were in it; the last of it is for the offline queue of whoever is removed before they come back.
+        world.drain().await;
+        world.server.user(SELLER).say(id, &format!("the {SECRET} costs 5")).await.ok();
         world.part().await;
+        world.drain().await;
         for kind in [Kind::Stranger, Kind::Former, Kind::OtherRole] {
             world.listen(kind).await;
         }
-        world.drain().await;
+        world.early = world.heard().await;
         world
     }
 
@@ -114,9 +126,24 @@ impl World {
 
     /// Everyone has heard all that they were told so far; it is forgotten.
     pub async fn drain(&mut self) {
-        for ear in self.ears.values_mut().chain(self.seller.values_mut()) {
+        self.heard().await;
+        for ear in self.seller.values_mut() {
             ear.heard().await;
         }
+    }
+
+    /// What those outside have heard since it was last asked, in words.
+    pub async fn heard(&mut self) -> Vec<String> {
+        let mut all = Vec::new();
+        for ((kind, vocabulary), ear) in &mut self.ears {
+            let heard = ear.heard().await.into_iter();
+            all.extend(heard.map(|(event, said)| format!("{kind:?} in {vocabulary}: {event} {said}")));
+        }
+        for (vocabulary, ear) in &mut self.quiet {
+            let heard = ear.heard().await.into_iter();
+            all.extend(heard.map(|(event, said)| format!("Removed, not joined, in {vocabulary}: {event} {said}")));
+        }
+        all
     }
 
     async fn listen(&mut self, kind: Kind) {
@@ -147,7 +174,6 @@ impl World {
             let seller = self.seller(vocabulary);
             done(event, &seller.ask(event, &payload).await);
         }
-        self.server.user(SELLER).say(self.id, &format!("the {SECRET} costs 5")).await.ok();
     }
 
     async fn join(&mut self, kind: Kind, vocabulary: Vocabulary) {

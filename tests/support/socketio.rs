@@ -41,6 +41,8 @@ pub struct SocketIo {
     events: VecDeque<Heard>,
     /// The answer to CONNECT: `sid` and `pid`.
     pub connected: Value,
+    /// The last argument of the newest event that had more than one: where recovery goes on.
+    pub offset: Option<Value>,
     ended: bool,
 }
 
@@ -52,7 +54,8 @@ impl SocketIo {
         let (stream, _) = connect_async(request).await.expect("a WebSocket");
         let prefix = if namespace == "/" { String::new() } else { format!("{namespace},") };
         let (acks, events) = (VecDeque::new(), VecDeque::new());
-        let mut socket = Self { stream, prefix, next_ack: 0, acks, events, connected: Value::Null, ended: false };
+        let connected = Value::Null;
+        let mut socket = Self { stream, prefix, next_ack: 0, acks, events, connected, offset: None, ended: false };
         assert!(socket.packet().await.is_some_and(|text| text.starts_with('0')), "no handshake");
         socket
     }
@@ -142,6 +145,9 @@ impl SocketIo {
             let rest = rest.strip_prefix(&self.prefix).expect("this namespace");
             let mut said = read(rest);
             let name = said[0].as_str().expect("a name").to_owned();
+            if let Some([_, _, .., offset]) = said.as_array().map(Vec::as_slice) {
+                self.offset = Some(offset.clone());
+            }
             self.events.push_back((name, said[1].take()));
         } else if let Some(rest) = text.strip_prefix(ACK) {
             let rest = rest.strip_prefix(&self.prefix).expect("this namespace");

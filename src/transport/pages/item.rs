@@ -86,8 +86,8 @@ fn conversation_page(me: &UserId, joined: &Joined) -> Result<String, ChatError> 
     let recent = joined.recent.as_ref().ok_or(ChatError::Internal)?;
     let own_part = if *me == deal.seller.id { "seller" } else { "buyer" };
     let (own, other, other_part) = match own_part {
-        "seller" => (deal.seller, deal.buyer, "buyer"),
-        _ => (deal.buyer, deal.seller, "seller"),
+        "seller" => (&deal.seller, &deal.buyer, "buyer"),
+        _ => (&deal.buyer, &deal.seller, "seller"),
     };
     let title = joined.topic.subject.as_ref().and_then(|subject| subject.title.as_deref());
     let cut = if recent.has_more { format!("The newest {PAGE_MAX} messages.") } else { String::new() };

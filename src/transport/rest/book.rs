@@ -21,7 +21,7 @@ use crate::vocabulary::book::wire::{
     Conversation, Message, Messages, Partner, Refusal, Said, Success, Unread, Updated,
 };
 use crate::vocabulary::native::limit;
-use crate::vocabulary::words::{self, Id, missing};
+use crate::vocabulary::words::{self, Claims, Id, missing};
 
 /// Where the routes stand.
 pub(super) const PREFIX: &str = "/api/messages";
@@ -121,12 +121,18 @@ async fn messages(
     Ok(done(body))
 }
 
-/// Marks everything in a conversation as read.
+/// Marks everything in a conversation as read. A body is not needed.
 #[utoipa::path(tag = "book", params(("conversationId" = String, Path, description = "`<bookId>|<userA>:<userB>`")), security(("user" = [])), responses(
     (status = 200, description = "how many messages became read by it", body = inline(Success<Updated>)),
     (status = "4XX", description = "refused", body = Refusal)))]
 #[put("/{conversationId}/read")]
-async fn read(user: User, shared: web::Data<Shared>, id: web::Path<String>) -> Result<HttpResponse, Problem> {
+async fn read(
+    user: User,
+    shared: web::Data<Shared>,
+    id: web::Path<String>,
+    body: Option<Json<Claims>>,
+) -> Result<HttpResponse, Problem> {
+    body.map_or_else(Claims::default, |Json(claims)| claims).check(Some(&user.0.person.id))?;
     let mark = Mark { conversation: named(id.into_inner(), &user.0)?, seq: None };
     let Reply::Marked(marked) = shared.chat.run(user.0, Command::Read(Read(mark))).await? else {
         return Err(ChatError::Internal.into());

@@ -16,7 +16,7 @@ use crate::protocol::{Command, MessageId, Reply};
 use crate::transport::Shared;
 use crate::vocabulary::native;
 use crate::vocabulary::order::{self, Message, Updated};
-use crate::vocabulary::words::{self, Id};
+use crate::vocabulary::words::{self, Claims, Id};
 
 /// Where the routes stand.
 pub(super) const PREFIX: &str = "/api/v0/chat";
@@ -58,19 +58,6 @@ fn success<T: Serialize>(data: T) -> HttpResponse {
 pub(super) fn refusal(error: &ChatError) -> serde_json::Result<String> {
     let (message, retry_after) = (error.to_string(), error.retry_after());
     serde_json::to_string(&Failure { status: "error", message, code: error.code(), retry_after })
-}
-
-/// Whom a caller claims to be, beside the token; a claim that is not true is refused.
-#[derive(Deserialize, ToSchema)]
-#[schema(as = OrderClaimed)]
-#[serde(rename_all = "camelCase")]
-struct Claimed {
-    /// The caller's id.
-    #[schema(value_type = Option<String>)]
-    user_id: Option<Id>,
-    /// Likewise.
-    #[schema(value_type = Option<String>)]
-    sender_id: Option<Id>,
 }
 
 /// Which messages.
@@ -167,13 +154,9 @@ async fn read(
     user: User,
     shared: web::Data<Shared>,
     order: web::Path<String>,
-    claimed: Option<Json<Claimed>>,
+    body: Option<Json<Claims>>,
 ) -> Result<HttpResponse, Problem> {
-    if let Some(Json(Claimed { user_id, sender_id })) = claimed {
-        for id in [user_id, sender_id] {
-            words::claim(id.as_ref(), Some(&user.0.person.id))?;
-        }
-    }
+    body.map_or_else(Claims::default, |Json(claims)| claims).check(Some(&user.0.person.id))?;
     let mark = Mark { conversation: order::conversation(&Id(order.into_inner()))?, seq: None };
     match shared.chat.run(user.0, Command::Read(Read(mark))).await? {
         Reply::Marked(marked) => Ok(success(Updated::of(&marked))),

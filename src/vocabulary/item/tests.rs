@@ -140,7 +140,8 @@ fn buyer_and_seller_are_known_by_their_parts_or_by_who_owns_the_item() {
         (["", ""], Some("somebody"), false),
     ] {
         let topic = topic(parts, owner);
-        let deal = Deal::of(&topic).map(|deal| (deal.buyer.id.as_str(), deal.seller.id.as_str()));
+        let deal = Deal::of(&topic);
+        let deal = deal.as_ref().map(|deal| (deal.buyer.id.as_str(), deal.seller.id.as_str()));
         assert_eq!(deal, known.then_some(("alice", "sam")), "{parts:?} {owner:?}");
     }
     let book = Topic {
@@ -148,6 +149,25 @@ fn buyer_and_seller_are_known_by_their_parts_or_by_who_owns_the_item() {
         ..topic(["buyer", "seller"], None)
     };
     assert!(Deal::of(&book).is_none(), "a book is no item");
+}
+
+#[test]
+fn whoever_was_removed_is_known_by_the_key_and_by_who_owns_the_item() {
+    let alone = |user: &str, part: &str, key: Option<&str>| {
+        let people = vec![(person(user, "Somebody"), part.into()), (person("agent", "An agent"), "agent".into())];
+        Topic { key: key.map(Into::into), people, ..topic(["", ""], Some("sam")) }
+    };
+    for (topic, known) in [
+        (alone("sam", "seller", Some("item:42:alice")), Some(("alice", "sam"))),
+        (alone("alice", "buyer", Some("item:42:alice")), Some(("alice", "sam"))),
+        (alone("alice", "", Some("item:42:alice")), Some(("alice", "sam"))),
+        (alone("alice", "", Some("item:4:alice")), None),
+        (alone("alice", "", None), None),
+    ] {
+        let deal = Deal::of(&topic);
+        let deal = deal.as_ref().map(|deal| (deal.buyer.id.as_str(), deal.seller.id.as_str()));
+        assert_eq!(deal, known, "{topic:?}");
+    }
 }
 
 proptest! {
