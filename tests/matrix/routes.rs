@@ -84,10 +84,20 @@ fn routes_in(source: &str) -> impl Iterator<Item = Route> {
         ("SwaggerUi::new(", "get"),
         ("#[route(", "route"),
     ];
-    let scope = quoted_after(source, "scope(").next().unwrap_or_default();
+    let scope = scope_of(source);
     MARKS.into_iter().flat_map(move |(mark, method)| {
         quoted_after(source, mark).map(move |path| (method.to_owned(), format!("{scope}{path}"))).collect::<Vec<_>>()
     })
+}
+
+/// What the paths of a file begin with: the scope that it mounts, by a text or by a constant of its own.
+fn scope_of(source: &str) -> &str {
+    if let Some(scope) = quoted_after(source, "scope(").next() {
+        return scope;
+    }
+    let constants = source.split("scope(").skip(1).filter_map(|after| after.split_once(')').map(|(name, _)| name));
+    let value = |name| quoted_after(source.split_once(&format!("const {name}: &str"))?.1, " = ").next();
+    constants.into_iter().find_map(value).unwrap_or_default()
 }
 
 /// The texts in quotes that stand right after each `mark`.
@@ -103,6 +113,8 @@ fn routes_are_found_in_source() {
     let found: Vec<_> = routes_in("scope(\"/api\")\n#[get(r\"/{a:x\\.y}\")]\n#[put(\"\")] .get(\"header\")").collect();
     let route = |method: &str, path: &str| (method.to_owned(), path.to_owned());
     assert_eq!(found, [route("get", "/api/{a:x\\.y}"), route("put", "/api")]);
+    let found: Vec<_> = routes_in("const PREFIX: &str = \"/api\";\nscope(PREFIX)\n#[post(\"/x\")]").collect();
+    assert_eq!(found, [route("post", "/api/x")]);
 }
 
 /// Calls by a kind of caller.
