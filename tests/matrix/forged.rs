@@ -176,3 +176,32 @@ async fn nobody_goes_on_where_somebody_else_was_cut_off(#[values(On::Sqlite, On:
         }
     }
 }
+
+#[rstest]
+#[tokio::test]
+async fn an_offset_that_names_conversations_of_others_brings_nothing(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let mut world = World::set(on).await;
+    let address = world.server.address;
+    let others: String = (1..=world.id + 10).map(|conversation| format!(".{conversation}-0")).collect();
+    for vocabulary in Vocabulary::ON_SOCKET_IO {
+        for kind in Kind::OUTSIDE {
+            let Some(Ear::SocketIo(mut cut)) = world.ears.remove(&(kind, vocabulary.name())) else { continue };
+            cut.heard().await;
+            let newest = cut.offset.as_ref().and_then(Value::as_str).unwrap_or("0");
+            let epoch = newest.split('.').next().unwrap_or_default();
+            let offset = format!("{epoch}{others}");
+            let auth = json!({ "token": token(kind.user()), "pid": cut.connected["pid"], "offset": offset });
+            let sid = cut.connected["sid"].clone();
+            drop(cut);
+            let namespace = format!("/{}", vocabulary.name());
+            let mut back = SocketIo::connect(address, &namespace, &auth).await.expect("a socket");
+            assert_eq!(back.connected["sid"], sid, "{vocabulary:?}: {kind:?} was not recovered");
+            // What is missed is told from the database, which is asked before this is said.
+            let mut seller = Ear::of(address, vocabulary, SELLER).await;
+            let (said, words) = saying(vocabulary, &world.target(Kind::Member));
+            assert_eq!(code(&seller.ask(said, &words).await), OK);
+            assert_eq!(back.heard().await, [], "{vocabulary:?} by {kind:?}");
+            assert_eq!(back.heard().await, [], "{vocabulary:?} by {kind:?}");
+        }
+    }
+}
