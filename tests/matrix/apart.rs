@@ -192,3 +192,35 @@ async fn routes_tell_nothing_of_numbers_and_keys(#[values(On::Sqlite, On::Postgr
         }
     }
 }
+
+#[rstest]
+#[tokio::test]
+async fn messages_of_elsewhere_are_no_place_to_page_from(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let world = World::set(on).await;
+    let calls = world.server.user(Kind::Member.user());
+    let own = world.server.messages(Kind::Member.user(), world.id).await;
+    // Somewhere else something newer is said.
+    world
+        .server
+        .user(SELLER)
+        .post("/api/messages", json!({ "conversationId": "b1|fred:bob", "message": "x" }))
+        .await
+        .ok();
+    let own: BTreeSet<i64> = own.iter().map(|message| message["id"].as_i64().unwrap()).collect();
+    let newest = *own.last().unwrap();
+    assert!(newest > 1, "others said something before");
+    let shared = format!("/api/chat/conversations/{}/messages", world.id);
+    for path in [shared.as_str(), "/api/v0/chat/messages/42"] {
+        assert_eq!(calls.get(&format!("{path}?before={newest}")).await.status, 200, "{path}");
+        // What is older than the newest here and is not here is not found; what is newer stands for the end, be it there or not.
+        for (ids, status) in [(1..newest, 404), (newest + 1..newest + 20, 200)] {
+            let mut told = BTreeSet::new();
+            for id in ids.filter(|id| !own.contains(id)) {
+                let answer = calls.get(&format!("{path}?before={id}")).await;
+                told.insert((answer.status, answer.text));
+            }
+            assert_eq!(told.len(), 1, "{path}: {told:?}");
+            assert_eq!(told.first().unwrap().0, status, "{path}");
+        }
+    }
+}
