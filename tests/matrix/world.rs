@@ -51,7 +51,6 @@ impl Target {
 
 /// The scene.
 pub struct World {
-    pub server: Server,
     /// The number of the conversation that all of them share.
     pub id: i64,
     /// Sockets of everyone outside, in every vocabulary. Those of whoever was removed or suspended had joined before.
@@ -62,6 +61,8 @@ pub struct World {
     pub early: Vec<String>,
     /// Sockets of the seller, that have joined everything.
     pub seller: HashMap<&'static str, Ear>,
+    /// The last to be dropped: it waits for sockets that are still open.
+    pub server: Server,
 }
 
 impl World {
@@ -70,7 +71,7 @@ impl World {
         let server = Server::start_with(on, |settings| settings.rate_limits = false).await;
         let id = provision(&server).await;
         let (ears, quiet, early, seller) = (HashMap::new(), Vec::new(), Vec::new(), HashMap::new());
-        let mut world = Self { server, id, ears, quiet, early, seller };
+        let mut world = Self { id, ears, quiet, early, seller, server };
         for vocabulary in VOCABULARIES {
             world.seller.insert(vocabulary.name(), Ear::of(world.server.address, vocabulary, SELLER).await);
         }
