@@ -13,12 +13,12 @@ pub mod shop;
 use std::future::{Ready, ready};
 use std::time::{Duration, Instant};
 
-use actix_web::body::MessageBody;
+use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{HeaderName, HeaderValue, UPGRADE};
+use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER, UPGRADE};
 use actix_web::middleware::Next;
-use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError, web};
 use futures_util::future::LocalBoxFuture;
 use metrics::histogram;
 use serde::de::DeserializeOwned;
@@ -42,6 +42,10 @@ pub const PROVISIONING_BODY_MAX: usize = 4 * 1024 * 1024;
 
 /// How long a body may take to come.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
+
+/// Under which routes refusals look otherwise than [`Problem`], and how.
+const ENVELOPES: [(&str, fn(HttpResponseBuilder, &ChatError) -> HttpResponse); 3] =
+    [(book::SCOPE, book::refused), (order::SCOPE, order::refused), (shop::SCOPE, shop::refused)];
 
 /// The user who calls, by the token in the header or the cookie.
 pub struct User(pub Caller);
@@ -160,6 +164,25 @@ pub fn openapi() -> OpenApi {
     api
 }
 
+/// Says refusals under a vocabulary's routes in its own envelope, whoever refused: a route, whatever reads its parameters, or a rule
+/// that holds for every request.
+fn in_envelope<B: MessageBody + 'static>(response: ServiceResponse<B>) -> ServiceResponse<EitherBody<B>> {
+    let path = response.request().path();
+    let under = |scope: &str| path.strip_prefix(scope).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let problem = response.response().error().and_then(|error| error.as_error::<Problem>());
+    let refused = ENVELOPES.iter().find(|(scope, _)| under(scope)).zip(problem).map(|((_, refused), problem)| {
+        let mut answer = HttpResponse::build(problem.status_code());
+        if let Some(seconds) = problem.error().retry_after() {
+            answer.insert_header((RETRY_AFTER, seconds.to_string()));
+        }
+        refused(answer, problem.error())
+    });
+    match refused {
+        Some(refused) => response.into_response(refused).map_into_right_body(),
+        None => response.map_into_left_body(),
+    }
+}
+
 /// What no route answers to.
 ///
 /// # Errors
@@ -187,12 +210,13 @@ pub async fn attend(
     let foreign = request
         .app_data::<web::Data<Shared>>()
         .is_some_and(|shared| shared.origins.judge(request.headers()) == Verdict::Foreign);
-    let mut response = if writes && foreign {
+    let response = if writes && foreign {
         let problem = Problem::from(ChatError::forbidden("this origin may not write"));
-        request.into_response(problem.response()).map_into_right_body()
+        request.error_response(problem).map_into_right_body()
     } else {
         next.call(request).instrument(span.clone()).await?.map_into_left_body()
     };
+    let mut response = in_envelope(response);
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(HeaderName::from_static("x-request-id"), id);

@@ -2,18 +2,14 @@
 //!
 //! What lives here: the routes, from parameters to a command and from a reply to a body. What must not: rules of the chat.
 
-use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::RETRY_AFTER;
-use actix_web::middleware::{Next, from_fn};
-use actix_web::{HttpResponse, ResponseError, get, post, put, web};
+use actix_web::{HttpResponse, HttpResponseBuilder, get, post, put, web};
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 use utoipa_actix_web::scope;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::problem::Problem;
-use super::{Json, User};
+use super::{Json, User, nothing_here};
 use crate::error::ChatError;
 use crate::protocol::command::{
     CONVERSATIONS_WHOLE, Conversations, History, Mark, PAGE_DEFAULT, PAGE_MAX, Page, Read, UnreadCounts,
@@ -30,43 +26,25 @@ use crate::vocabulary::words::{self, Id, missing};
 /// Conversations that are looked at together for the latest partner: the newest has a message nearly always.
 const PARTNER_PAGE: u32 = 20;
 
+/// What the routes are under.
+pub const SCOPE: &str = "/api/messages";
+
 /// Mounts the routes. Those with fixed words stand before the one that a conversation's name could be mistaken for.
 pub fn configure(config: &mut ServiceConfig) {
-    let routes = scope("/api/messages")
+    let routes = scope(SCOPE)
         .service(send)
         .service(partner)
         .service(unread)
         .service(list)
         .service(messages)
         .service(read)
-        .default_service(web::to(nothing_here))
-        .wrap(from_fn(in_envelope));
+        .default_service(web::to(nothing_here));
     config.service(routes);
 }
 
-/// Says refusals in this vocabulary's envelope, whoever refused: a route, or whatever reads its parameters.
-async fn in_envelope(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let response = next.call(request).await?;
-    let problem = response.response().error().and_then(|error| error.as_error::<Problem>());
-    let refused = problem.map(|problem| {
-        let mut refused = HttpResponse::build(problem.status_code());
-        if let Some(seconds) = problem.error().retry_after() {
-            refused.insert_header((RETRY_AFTER, seconds.to_string()));
-        }
-        refused.json(Refusal::of(problem.error()))
-    });
-    Ok(match refused {
-        Some(refused) => response.into_response(refused).map_into_right_body(),
-        None => response.map_into_left_body(),
-    })
-}
-
-/// What no route answers to.
-async fn nothing_here() -> Result<HttpResponse, Problem> {
-    Err(ChatError::NotFound("route").into())
+/// A refusal in this vocabulary's envelope.
+pub fn refused(mut answer: HttpResponseBuilder, error: &ChatError) -> HttpResponse {
+    answer.json(Refusal::of(error))
 }
 
 /// Which page.

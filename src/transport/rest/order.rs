@@ -2,11 +2,7 @@
 //!
 //! What lives here: the routes and their envelope, `{status, data}` or `{status, message, code}`. What must not: rules of the chat.
 
-use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::RETRY_AFTER;
-use actix_web::middleware::{Next, from_fn};
-use actix_web::{HttpResponse, ResponseError, get, post, web};
+use actix_web::{HttpResponse, HttpResponseBuilder, get, post, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::scope;
@@ -22,15 +18,13 @@ use crate::vocabulary::native;
 use crate::vocabulary::order::{self, Message, Updated};
 use crate::vocabulary::words::{self, Id};
 
+/// What the routes are under.
+pub const SCOPE: &str = "/api/v0/chat";
+
 /// Mounts the routes.
 pub fn configure(config: &mut ServiceConfig) {
     config.service(
-        scope::scope("/api/v0/chat")
-            .wrap(from_fn(envelope))
-            .service(messages)
-            .service(unread)
-            .service(read)
-            .default_service(web::to(nothing_here)),
+        scope::scope(SCOPE).service(messages).service(unread).service(read).default_service(web::to(nothing_here)),
     );
 }
 
@@ -62,24 +56,14 @@ fn success<T: Serialize>(data: T) -> HttpResponse {
     HttpResponse::Ok().json(Success { status: "success", data })
 }
 
-/// Puts refusals, whoever made them, into this vocabulary's envelope.
-async fn envelope(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let response = next.call(request).await?;
-    let Some(problem) = response.response().error().and_then(|error| error.as_error::<Problem>()) else {
-        return Ok(response.map_into_boxed_body());
-    };
-    let error = problem.error();
-    let retry_after = error.retry_after();
-    let mut answer = HttpResponse::build(problem.status_code());
-    if let Some(seconds) = retry_after {
-        answer.insert_header((RETRY_AFTER, seconds.to_string()));
-    }
-    let failure = Failure { status: "error", message: error.to_string(), code: error.code(), retry_after };
-    let answer = answer.json(failure);
-    Ok(response.into_response(answer))
+/// A refusal in this vocabulary's envelope.
+pub fn refused(mut answer: HttpResponseBuilder, error: &ChatError) -> HttpResponse {
+    answer.json(Failure {
+        status: "error",
+        message: error.to_string(),
+        code: error.code(),
+        retry_after: error.retry_after(),
+    })
 }
 
 /// Whom a caller claims to be, beside the token; a claim that is not true is refused.

@@ -3,18 +3,14 @@
 //!
 //! What lives here: the routes, from parameters to a command and from a reply to a body. What must not: rules of the chat.
 
-use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::RETRY_AFTER;
-use actix_web::middleware::{Next, from_fn};
-use actix_web::{HttpResponse, ResponseError, get, post, web};
+use actix_web::{HttpResponse, HttpResponseBuilder, get, post, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::scope;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::problem::Problem;
-use super::{Json, User};
+use super::{Json, User, nothing_here};
 use crate::error::ChatError;
 use crate::protocol::command::UnreadCounts;
 use crate::protocol::{Caller, Command, Reply, UserId};
@@ -24,9 +20,12 @@ use crate::vocabulary::shop::{self, conversation};
 use crate::vocabulary::words::Claims;
 use crate::vocabulary::words::Id;
 
+/// What the routes are under.
+pub const SCOPE: &str = "/api/chat";
+
 /// Mounts the routes.
 pub fn configure(config: &mut ServiceConfig) {
-    let routes = scope("/api/chat")
+    let routes = scope(SCOPE)
         .service(open)
         .service(list)
         .service(history)
@@ -34,8 +33,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(read)
         .service(unread)
         .service(status)
-        .default_service(web::to(nothing_here))
-        .wrap(from_fn(in_envelope));
+        .default_service(web::to(nothing_here));
     config.service(routes);
 }
 
@@ -69,30 +67,9 @@ impl Refusal {
     }
 }
 
-/// Says refusals in this vocabulary's envelope, whoever refused: a route, or whatever reads its parameters.
-async fn in_envelope(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let response = next.call(request).await?;
-    let problem = response.response().error().and_then(|error| error.as_error::<Problem>());
-    let refused = problem.map(|problem| {
-        let refusal = Refusal::of(problem.error());
-        let mut refused = HttpResponse::build(problem.status_code());
-        if let Some(seconds) = refusal.retry_after {
-            refused.insert_header((RETRY_AFTER, seconds.to_string()));
-        }
-        refused.json(refusal)
-    });
-    Ok(match refused {
-        Some(refused) => response.into_response(refused).map_into_right_body(),
-        None => response.map_into_left_body(),
-    })
-}
-
-/// What no route answers to.
-async fn nothing_here() -> Result<HttpResponse, Problem> {
-    Err(ChatError::NotFound("route").into())
+/// A refusal in this vocabulary's envelope.
+pub fn refused(mut answer: HttpResponseBuilder, error: &ChatError) -> HttpResponse {
+    answer.json(Refusal::of(error))
 }
 
 /// Whom to talk to.
