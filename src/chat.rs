@@ -111,7 +111,7 @@ impl Chat {
         offset: &Offset,
     ) -> Result<Option<(String, Resumed)>, ChatError> {
         let Some(taken) = self.0.store.take_socket(namespace, pid, user).await? else { return Ok(None) };
-        Ok(Resumed::new(taken.state, offset).map(|resumed| (taken.sid, resumed)))
+        Ok(Resumed::new(taken.state, offset, &taken.came_in).map(|resumed| (taken.sid, resumed)))
     }
 
     /// Counts one more of a user and of an address, as far as they are known.

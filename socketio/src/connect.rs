@@ -116,6 +116,8 @@ impl std::ops::Deref for Connecting {
 #[derive(Deserialize)]
 struct Claimed {
     pid: String,
+    /// Empty where it has heard no event yet.
+    #[serde(default)]
     offset: String,
 }
 

@@ -43,7 +43,7 @@ pub struct Claim<'a> {
     pub namespace: &'a str,
     /// The private id that it was given before.
     pub pid: &'a str,
-    /// The last offset that it has seen.
+    /// The last offset that it has seen; empty where it has heard no event yet.
     pub offset: &'a str,
     /// Its `auth`, as JSON: whose state it is may have to be checked.
     pub auth: &'a str,

@@ -53,6 +53,10 @@ impl FromStr for Offset {
         if text.len() > OFFSET_MAX {
             return Err(wrong());
         }
+        // Whoever has heard nothing yet holds no offset.
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
         let mut parts = text.split('.');
         let epoch = parts.next().and_then(|epoch| epoch.parse().ok()).ok_or_else(wrong)?;
         let place = |part: &str| {
@@ -81,14 +85,20 @@ pub struct Resumed {
 }
 
 impl Resumed {
-    /// Where a client stands by its offset; `None` where what was saved is of other epochs, so that it cannot be complete.
+    /// Where a client stands by its offset; `None` where what was saved is of other epochs, so that it cannot be complete. What its user
+    /// came into since is new to it.
     #[must_use]
-    pub fn new(state: SocketState, offset: &Offset) -> Option<Self> {
+    pub fn new(state: SocketState, offset: &Offset, came_in: &[ConversationId]) -> Option<Self> {
         let SocketState { epoch, base, before, joined, own, whole } = state;
         let base =
             if offset.epoch == epoch { base } else { before.filter(|_| offset.epoch.checked_add(1) == Some(epoch))? };
         let mut told: HashMap<_, _> = base.iter().copied().collect();
-        told.extend(offset.moved.iter().copied());
+        for (conversation, seq) in &offset.moved {
+            // What the offset says may be older than the place from which the conversation was joined again.
+            let place = told.entry(*conversation).or_default();
+            *place = (*place).max(*seq);
+        }
+        told.retain(|conversation, _| !came_in.contains(conversation));
         Some(Self { told, before: (offset.epoch, base), joined, own, whole })
     }
 }

@@ -387,7 +387,11 @@ impl Session {
         };
         ctx.spawn(outcome.into_actor(self).map(move |outcome, session, ctx| {
             histogram!("haggle_command_seconds").record(began.elapsed().as_secs_f64());
-            match session.save_join(&outcome) {
+            let saving = match &step {
+                Step::Join(join) => session.save_join(join, &outcome),
+                Step::Leave(_) | Step::Else => None,
+            };
+            match saving {
                 Some(saved) => drop(ctx.spawn(
                     saved.into_actor(session).map(move |(), session, ctx| session.finish(ctx, &tag, step, outcome)),
                 )),

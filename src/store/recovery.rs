@@ -5,11 +5,12 @@
 //! A row belongs to the session that wrote it last. Whoever takes a row removes it, so of two connections that ask for one private id
 //! only one finds it, on whichever node; what the session before still writes then changes nothing.
 
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Store;
+use super::failure::Failure;
 use crate::error::ChatError;
 use crate::protocol::{ConversationId, Seq, SessionId, Timestamp, UserId};
 
@@ -75,8 +76,10 @@ pub struct TakenSocket {
     pub sid: String,
     /// Whose it was.
     pub session: SessionId,
-    /// Where it stands, as far as was written.
+    /// Where it stands, as far as was written, without what its user was removed from meanwhile.
     pub state: SocketState,
+    /// Conversations that its user has come into since it was cut off; again, where they had been removed.
+    pub came_in: Vec<ConversationId>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -139,7 +142,10 @@ const ENDED: [&str; 2] = [ended!(rows!()), ended!(rows_sqlite!())];
 const TAKE: &str = "DELETE FROM saved_socket WHERE pid = $1 AND namespace = $2 AND user_id = $3 \
      AND (left_at_ms > $4 OR left_at_ms IS NULL \
           AND EXISTS (SELECT 1 FROM node AS n WHERE n.id = saved_socket.node AND n.alive_at_ms > $5)) \
-     RETURNING sid, session, state";
+     RETURNING sid, session, state, left_at_ms";
+/// Where somebody has come in since a moment, for the first time or again.
+const CAME_IN: &str = "SELECT conversation_id FROM participant WHERE user_id = $1 AND joined_at_ms > $2";
+const FORGET_USER: &str = "DELETE FROM saved_socket WHERE user_id = $1";
 const ALIVE: &str = "INSERT INTO node (id, alive_at_ms) VALUES ($1, $2) \
      ON CONFLICT (id) DO UPDATE SET alive_at_ms = excluded.alive_at_ms";
 /// `$1`: since when whoever left may come back; `$2`: since when a node must have been alive.
@@ -208,11 +214,29 @@ impl Store {
             let Some(row) = row else { return Ok(None) };
             let session: String = row.try_get("", "session")?;
             let state: String = row.try_get("", "state")?;
-            let taken = session_id(&session).zip(read(&state));
-            let sid = row.try_get("", "sid")?;
-            Ok(taken.map(|(session, state)| TakenSocket { sid, session, state }))
+            let Some((session, mut state)) = session_id(&session).zip(read(&state)) else { return Ok(None) };
+            let came_in = match row.try_get("", "left_at_ms")? {
+                Some(left) => self.came_in(user, Timestamp(left)).await?,
+                // It was killed: when is not known.
+                None => Vec::new(),
+            };
+            state.joined.retain(|joined| !came_in.contains(joined));
+            Ok(Some(TakenSocket { sid: row.try_get("", "sid")?, session, state, came_in }))
         })
         .await
+    }
+
+    /// Where somebody has come in since a moment: what they had joined before they were removed does not come back.
+    async fn came_in(&self, user: &UserId, since: Timestamp) -> Result<Vec<ConversationId>, Failure> {
+        let statement = self.statement(CAME_IN, [user.as_str().into(), since.0.into()]);
+        let rows = self.db().query_all_raw(statement).await?;
+        rows.iter().map(|row| Ok(ConversationId(row.try_get_by_index(0)?))).collect()
+    }
+
+    /// No socket of this user comes back.
+    pub(super) async fn forget_sockets(&self, db: &DatabaseTransaction, user: &UserId) -> Result<(), Failure> {
+        db.execute_raw(self.statement(FORGET_USER, [user.as_str().into()])).await?;
+        Ok(())
     }
 
     /// Says that a process is alive, and forgets sockets that do not come back any more.

@@ -130,7 +130,7 @@ impl Store {
         self.call(async { Ok(self.user_row(user, None, None).await?.map(Known::from)) }).await
     }
 
-    /// Creates a user or changes what is given; says whether they are new.
+    /// Creates a user or changes what is given; says whether they are new. Of whoever is suspended no socket comes back.
     ///
     /// # Errors
     /// `unavailable`.
@@ -143,6 +143,9 @@ impl Store {
             let values =
                 [put.id.as_str().into(), put.name.as_deref().into(), put.role.as_deref().into(), status.into()];
             let row = KnownRow::find_by_statement(self.statement(PUT, values)).one(&writing.transaction).await?;
+            if put.active == Some(false) {
+                self.forget_sockets(&writing.transaction, &put.id).await?;
+            }
             writing.commit().await?;
             Ok((row.ok_or(ChatError::Internal)?.into(), created))
         })

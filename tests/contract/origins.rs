@@ -41,6 +41,23 @@ async fn a_foreign_origin_writes_nothing_and_opens_no_socket(#[values(On::Sqlite
 }
 
 #[tokio::test]
+async fn a_foreign_origin_is_refused_in_the_words_of_whose_route_it_is() {
+    let server = Server::start(On::Sqlite).await;
+    let alice = server.user("alice").with("origin", "https://evil.example");
+    let shown = |body: &serde_json::Value| (body["success"].clone(), body["status"].clone(), body["code"].clone());
+    for (path, success, status) in [
+        ("/api/messages", json!(false), json!(null)),
+        ("/api/chat/conversations", json!(false), json!(null)),
+        ("/api/v0/chat/read/42", json!(null), json!("error")),
+        ("/v1/conversations", json!(null), json!(403)),
+    ] {
+        let answer = alice.post(path, json!({})).await;
+        assert_eq!(answer.status, 403, "{path}");
+        assert_eq!(shown(&answer.body), (success, status, json!("forbidden")), "{path}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
 async fn in_production_this_machine_is_foreign_too_and_nothing_of_development_is_there() {
     let env = [("HAGGLE_MODE", "production"), ("HAGGLE_ALLOWED_ORIGINS", "https://shop.example")];
     let server = Process::start(On::Sqlite, &env).await;

@@ -187,3 +187,79 @@ test('two connections cannot both go on with one', async () => {
   assert.equal(both.filter((client) => client.io.recovered).length, 1);
   for (const client of [talks, ...both]) client.close();
 });
+
+/** Two people on one order in rooms that have to be joined; `hears` has joined and will be cut off for a while. */
+async function joined(name, orders = [name]) {
+  for (const order of orders) await server.conversation(`order:${order}`, [`${name}-talks`, `${name}-hears`]);
+  const talks = await server.connect('/order', token(`${name}-talks`));
+  const hears = await server.connect('/order', token(`${name}-hears`), { reconnectionDelay: 500 });
+  const say = (orderId, message) => talks.ask('send-message', { orderId, message });
+  for (const order of orders) {
+    hears.emit('join-order-chat', order);
+    await hears.next('previous-messages');
+    await say(order, 'before');
+    await hears.next('new-message');
+  }
+  const missed = () => hears.heard.filter(({ name }) => name === 'new-message').map(({ payload }) => payload.message);
+  return { talks, hears, say, missed };
+}
+
+test('a room that was left and joined again goes on from there', async () => {
+  const { hears, missed, say, talks } = await joined('again');
+  await hears.ask('leave-order-chat', 'again');
+  await say('again', 'said while out');
+  hears.emit('join-order-chat', 'again');
+  assert.equal((await hears.next('previous-messages')).length, 2);
+  hears.cut();
+  await say('again', 'missed');
+  await back(hears);
+  await hears.next('new-message', ({ message }) => message === 'missed');
+  assert.equal(hears.io.recovered, true);
+  assert.deepEqual(missed(), []);
+  for (const client of [talks, hears]) client.close();
+});
+
+test('a suspension meanwhile ends it, also when it is over', async () => {
+  const { hears, say, talks } = await joined('suspended');
+  hears.cut();
+  await sleep(100);
+  await server.user('suspended-hears', { status: 'suspended' });
+  await server.user('suspended-hears', { status: 'active' });
+  await back(hears);
+  assert.ok(!hears.io.recovered);
+  await say('suspended', 'not joined any more');
+  await hears.silent('new-message');
+  for (const client of [talks, hears]) client.close();
+});
+
+test('a room that one was removed from meanwhile does not come back with a new place in it', async () => {
+  const { hears, missed, say, talks } = await joined('removed', ['removed-1', 'removed-2']);
+  hears.cut();
+  await sleep(100);
+  await server.shop('DELETE', '/v1/conversations/order:removed-1/participants/removed-hears');
+  await say('removed-1', 'while removed');
+  await server.conversation('order:removed-1', ['removed-hears']);
+  await say('removed-2', 'missed');
+  await back(hears);
+  await say('removed-1', 'not joined');
+  await say('removed-2', 'live');
+  await hears.next('new-message', ({ message }) => message === 'live');
+  assert.equal(hears.io.recovered, true);
+  assert.deepEqual(missed(), ['missed']);
+  for (const client of [talks, hears]) client.close();
+});
+
+test('who has joined and heard nothing yet comes back too', async () => {
+  await server.subject('item', 'quiet', { title: 'A quiet thing', owner_id: 'quiet-seller' });
+  const buyer = await server.connect('/item', token('quiet-buyer'), { reconnectionDelay: 500 });
+  await buyer.ask('join_chat', { itemId: 'quiet' });
+  const seller = await server.connect('/item', token('quiet-seller'));
+  buyer.cut();
+  await seller.ask('send_message', { itemId: 'quiet', buyerId: 'quiet-buyer', content: 'missed' });
+  await back(buyer);
+  assert.equal((await buyer.next('receive_message')).content, 'missed');
+  assert.equal(buyer.io.recovered, true);
+  await seller.ask('send_message', { itemId: 'quiet', buyerId: 'quiet-buyer', content: 'live' });
+  assert.equal((await buyer.next('receive_message')).content, 'live');
+  for (const client of [buyer, seller]) client.close();
+});

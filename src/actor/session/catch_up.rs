@@ -301,11 +301,11 @@ impl Session {
             let Some(place) = session.places.get_mut(&conversation) else {
                 return session.caught_up(ctx, conversation);
             };
+            let Some(behind) = &mut place.behind else { return session.caught_up(ctx, conversation) };
             // A join repeated meanwhile has begun anew.
             if place.told != told {
                 return;
             }
-            let Some(behind) = &mut place.behind else { return };
             match page {
                 Ok(page) if !page.messages.is_empty() => {
                     behind.page = page.messages.into();

@@ -142,6 +142,21 @@ impl Session {
         }
     }
 
+    /// After which place a join makes this session hear; `None` where it goes on as it did.
+    pub(super) fn begins(&self, join: &Joining, joined: &Joined) -> Option<Seq> {
+        let everywhere = self.codec.manner().everywhere;
+        let place = self.places.get(&joined.topic.id);
+        if place.is_some_and(|place| everywhere || place.is_joined()) {
+            return None;
+        }
+        let received = || joined.participants.first().map_or(joined.last_seq, |own| own.received);
+        match self.from(join.since, joined) {
+            Some((from, _)) => Some(from),
+            None if everywhere => Some(received().min(joined.last_seq)),
+            None => Some(joined.last_seq),
+        }
+    }
+
     /// After which place a join tells what there is, and up to which one's own messages are no news.
     fn from(&self, since: Since, joined: &Joined) -> Option<(Seq, Option<Seq>)> {
         match since {

@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::catch_up::Place;
+use super::joins::Joining;
 use super::{Begun, By, Outcome, Session, Standing, State};
 use crate::actor::recovery::{Offset, Resumed, Save, SavedSocket, Saving, SocketState};
 use crate::error::ChatError;
@@ -113,6 +114,17 @@ impl Recovery {
         }
         // Writing to a string cannot fail.
         let _ = write!(self.offset, "{}", self.at);
+    }
+
+    /// From this place on the client hears a conversation, whatever it was told before.
+    fn begin_at(&mut self, conversation: ConversationId, seq: Seq) {
+        for places in std::iter::once(&mut self.base).chain(&mut self.before) {
+            match places.iter_mut().find(|(known, _)| *known == conversation) {
+                Some(place) => place.1 = place.1.max(seq),
+                None => places.push((conversation, seq)),
+            }
+        }
+        self.lost |= self.base.len() > PLACES_MAX;
     }
 
     pub(super) fn offset(&self) -> &str {
@@ -259,14 +271,14 @@ impl Session {
         self.places.iter().map(|(conversation, place)| (*conversation, place.told)).collect()
     }
 
-    /// What the database is to hold. `joining` is being joined, from a place on.
-    fn saved(&self, joining: Option<(ConversationId, Seq)>) -> Option<SavedSocket> {
+    /// What the database is to hold. `joining` is being joined.
+    fn saved(&self, joining: Option<ConversationId>) -> Option<SavedSocket> {
         let recovery = self.recovery.as_ref().filter(|recovery| !recovery.lost)?;
         let user = self.caller()?.person.id.clone();
         let mut joined: Vec<_> =
             self.places.iter().filter(|(_, place)| place.is_joined()).map(|(conversation, _)| *conversation).collect();
         let rejoining = recovery.resumed.iter().flat_map(|resumed| resumed.joined.iter().copied());
-        joined.extend(rejoining.chain(joining.map(|(conversation, _)| conversation)));
+        joined.extend(rejoining.chain(joining));
         joined.sort_unstable();
         joined.dedup();
         Some(SavedSocket {
@@ -287,7 +299,7 @@ impl Session {
     }
 
     /// Has the keeper write where this session stands.
-    fn save(&mut self, joining: Option<(ConversationId, Seq)>, done: Option<oneshot::Sender<()>>) {
+    fn save(&mut self, joining: Option<ConversationId>, done: Option<oneshot::Sender<()>>) {
         let Some(socket) = self.saved(joining) else { return };
         let Some(recovery) = &mut self.recovery else { return };
         let fresh = !std::mem::replace(&mut recovery.begun, true);
@@ -300,16 +312,16 @@ impl Session {
     }
 
     /// A join is told only when the database holds it: a client that knows of it finds itself in that room again.
-    pub(super) fn save_join(&mut self, outcome: &Outcome) -> Option<BoxFuture<'static, ()>> {
+    pub(super) fn save_join(&mut self, join: &Joining, outcome: &Outcome) -> Option<BoxFuture<'static, ()>> {
         let Ok(Reply::Joined(joined)) = outcome else { return None };
         let conversation = joined.topic.id;
+        let begins = self.begins(join, joined);
         let recovery = self.recovery.as_mut().filter(|recovery| !recovery.lost)?;
-        if !recovery.base.iter().any(|(known, _)| *known == conversation) {
-            recovery.base.push((conversation, joined.last_seq));
-            recovery.lost |= recovery.base.len() > PLACES_MAX;
+        if let Some(begins) = begins {
+            recovery.begin_at(conversation, begins);
         }
         let (done, saved) = oneshot::channel();
-        self.save(Some((conversation, joined.last_seq)), Some(done));
+        self.save(Some(conversation), Some(done));
         Some(Box::pin(async move { drop(timeout(SAVED_WITHIN, saved).await) }))
     }
 
