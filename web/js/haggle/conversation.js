@@ -1,9 +1,11 @@
 /** @import { Connection } from './connection.js' */
 /** @import { ConversationEvent, Marked, Message, Participant, PresenceEvent } from './types.js' */
 /** @import { Pending } from './outbox.js' */
+/** @import { Store } from './store.js' */
 import { Emitter } from './emitter.js';
 import { HaggleError } from './error.js';
 import { Outbox } from './outbox.js';
+import { Keep } from './store.js';
 import { Timeline } from './timeline.js';
 
 /** Messages in a page of history. */
@@ -55,6 +57,8 @@ export class Conversation extends Emitter {
   #connection;
   #outbox;
   #unreadOf;
+  #store;
+  #server;
   /** Counts joins; what an older one still has under way is void. */
   #turn = 0;
   /** Unread messages up to `#countedTo`; those after it are here and are counted here. */
@@ -80,10 +84,15 @@ export class Conversation extends Emitter {
   /**
    * @param {Connection} connection
    * @param {number | string} ref
-   * @param {(id: number) => number | undefined} unreadOf What the server said on connecting.
+   * @param {object} options
+   * @param {(id: number) => number | undefined} options.unreadOf What the server said on connecting.
+   * @param {Store | null} options.store Where unsent messages are kept.
+   * @param {string} options.server
    */
-  constructor(connection, ref, unreadOf) {
+  constructor(connection, ref, { unreadOf, store, server }) {
     super();
+    this.#store = store;
+    this.#server = server;
     this.ref = ref;
     this.#connection = connection;
     this.#unreadOf = unreadOf;
@@ -117,6 +126,11 @@ export class Conversation extends Emitter {
   /** The names of those who are writing. */
   get typists() {
     return Array.from(this.#typing.values(), ({ name }) => name);
+  }
+
+  /** The `seq` up to which this user has read: the server's word or what was read here, whichever is further. */
+  get readSeq() {
+    return Math.max(this.#readWanted, this.#participants.get(this.#me ?? '')?.read_seq ?? 0);
   }
 
   /** Whether there is history before the first message. */
@@ -330,6 +344,7 @@ export class Conversation extends Emitter {
     const first = this.id === null;
     this.id = reply.conversation;
     this.joined = true;
+    if (first && this.#me) this.#outbox.keepIn(new Keep(this.#store, [this.#server, this.#me, reply.conversation]));
     const marks = new Map(
       (reply.marks ?? []).map(({ user_id, received, read }) => [user_id, { received_seq: received, read_seq: read }]),
     );
