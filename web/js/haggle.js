@@ -115,7 +115,10 @@ export class HaggleClient extends Emitter {
     const held = this.#conversations.get(ref);
     if (held) return held;
     const conversation = new Conversation(this.#connection, ref, {
-      unreadOf: (id) => this.#unread.get(id), store: this.#store, server: this.#url.host,
+      unreadOf: (id) => this.#unread.get(id),
+      stored: (message) => this.#each(message.conversation, (held) => held.apply({ type: 'message', conversation: message.conversation, message })),
+      store: this.#store,
+      server: this.#url.host,
     });
     conversation.on('change', () => this.#inbox.touched(conversation.id));
     this.#conversations.set(ref, conversation);
@@ -155,8 +158,11 @@ export class HaggleClient extends Emitter {
   leave(ref) {
     const conversation = this.#conversations.get(ref);
     if (!conversation) return;
-    conversation.leave();
     this.#conversations.delete(ref);
+    let isHeldOtherwise = false;
+    if (conversation.id !== null) this.#each(conversation.id, () => (isHeldOtherwise = true));
+    if (isHeldOtherwise) return conversation.suspend();
+    conversation.leave();
     if (conversation.id !== null) this.#inbox.parted(conversation.id, conversation.unread, conversation.messages.at(-1));
   }
 
@@ -182,12 +188,12 @@ export class HaggleClient extends Emitter {
       this.emit('presence', event);
     } else if (event.type === 'unread') {
       this.#unread.set(event.conversation, event.count);
-      this.#byId(event.conversation)?.counted(event.count);
+      this.#each(event.conversation, (held) => held.counted(event.count));
       this.emit('unread', event);
     } else if (event.type === 'bye') {
       this.emit('bye', event);
     } else {
-      this.#byId(event.conversation)?.apply(event);
+      this.#each(event.conversation, (held) => held.apply(event));
     }
   }
 
@@ -198,10 +204,14 @@ export class HaggleClient extends Emitter {
     return url.href;
   }
 
-  /** @param {number} id */
-  #byId(id) {
-    for (const conversation of this.#conversations.values()) if (conversation.id === id) return conversation;
-    return undefined;
+  /**
+   * A conversation may be held by its id and by its key.
+   *
+   * @param {number} id
+   * @param {(conversation: Conversation) => void} act
+   */
+  #each(id, act) {
+    for (const conversation of this.#conversations.values()) if (conversation.id === id) act(conversation);
   }
 }
 

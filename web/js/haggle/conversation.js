@@ -57,6 +57,7 @@ export class Conversation extends Emitter {
   #connection;
   #outbox;
   #unreadOf;
+  #stored;
   #store;
   #server;
   /** Counts joins; what an older one still has under way is void. */
@@ -86,11 +87,13 @@ export class Conversation extends Emitter {
    * @param {number | string} ref
    * @param {object} options
    * @param {(id: number) => number | undefined} options.unreadOf What the server said on connecting.
+   * @param {(message: Message) => void} options.stored Called when a message of one's own is stored.
    * @param {Store | null} options.store Where unsent messages are kept.
    * @param {string} options.server
    */
-  constructor(connection, ref, { unreadOf, store, server }) {
+  constructor(connection, ref, { unreadOf, stored, store, server }) {
     super();
+    this.#stored = stored;
     this.#store = store;
     this.#server = server;
     this.ref = ref;
@@ -417,7 +420,7 @@ export class Conversation extends Emitter {
   async #deliver({ body, client_id }) {
     const { message } = await this.#connection.request('send', { conversation: this.id, body, client_id });
     this.#outbox.settle(client_id);
-    this.#heard([message]);
+    this.#stored(message);
     return message;
   }
 
