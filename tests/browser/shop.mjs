@@ -32,7 +32,8 @@ export function chatTag(user, attributes = {}) {
 export async function openShop(page, server, body, { css = '', lang = 'en', dir = 'ltr', path = '/shop-test', script = true } = {}) {
   page.setDefaultTimeout(PATIENCE_MS);
   const style = `html,body{block-size:100%;margin:0}main{display:grid;block-size:100%;grid-auto-columns:minmax(0,1fr);grid-auto-flow:column}
-    haggle-chat,haggle-inbox{block-size:100%}${css}`;
+    main{grid-auto-rows:minmax(0,1fr)}haggle-chat,haggle-inbox{block-size:100%}
+    h1{position:absolute;inline-size:1px;block-size:1px;margin:0;overflow:hidden;clip-path:inset(50%)}${css}`;
   await page.route(`${server.url}${path}.css`, (route) => route.fulfill({ contentType: 'text/css', body: style }));
   await page.route(`${server.url}${path}`, (route) => route.fulfill({
     contentType: 'text/html; charset=utf-8',
@@ -40,7 +41,7 @@ export async function openShop(page, server, body, { css = '', lang = 'en', dir 
     body: `<!doctype html><html lang="${lang}" dir="${dir}"><head><meta charset="utf-8"><title>A shop</title>
       <meta name="viewport" content="width=device-width, initial-scale=1, interactive-widget=resizes-content">
       <link rel="icon" href="data:,"><link rel="stylesheet" href="${path}.css">
-      ${script ? '<script type="module" src="/js/haggle-widget.js"></script>' : ''}</head><body><h1 hidden>A shop</h1><main>${body}</main></body></html>`,
+      ${script ? '<script type="module" src="/js/haggle-widget.js"></script>' : ''}</head><body><main><h1>A shop</h1>${body}</main></body></html>`,
   }));
   await page.goto(`${server.url}${path}`);
 }

@@ -54,7 +54,8 @@ export class HaggleButton extends HaggleElement {
    */
   build(frame, held, signal) {
     this.#view = new ButtonView(this, frame, held, signal, (type, detail) => void this.tell(type, detail));
-    if (this.open) this.#view.show(true);
+    // A page that comes with the panel open keeps the focus where it is.
+    if (this.open) this.#view.show(true, false);
   }
 }
 
@@ -89,9 +90,9 @@ class ButtonView {
     this.#locale = host.locale;
     this.#signal = signal;
     this.#tell = tell;
-    this.#button = h('button', { type: 'button', class: 'fab', 'aria-expanded': 'false', 'aria-controls': 'panel' }, icon('chat'), this.#count);
+    this.#button = h('button', { type: 'button', class: 'fab', 'aria-expanded': 'false', 'aria-controls': 'panel' }, icon('chat'), icon('down'), this.#count);
     this.#panel = h('div', { class: 'panel', id: 'panel', role: 'dialog', 'aria-label': this.#locale.say('chat'), hidden: true });
-    frame.append(h('div', { class: 'dock' }, this.#panel, this.#button, this.#spoken));
+    frame.append(h('section', { class: 'dock', 'aria-label': this.#locale.say('chat') }, this.#panel, this.#button, this.#spoken));
     this.#drawSoon = drawing(() => this.#draw(), signal);
     this.#listen();
     this.#draw();
@@ -103,14 +104,17 @@ class ButtonView {
     return this.#client.inbox.unread;
   }
 
-  /** @param {boolean} on */
-  show(on) {
+  /**
+   * @param {boolean} on
+   * @param {boolean} [takesFocus]
+   */
+  show(on, takesFocus = true) {
     if (this.#panel.hidden === !on) return;
     this.#panel.hidden = !on;
     if (on && !this.#panel.hasChildNodes()) this.#fill();
     this.#draw();
-    if (on) setTimeout(() => this.#focus());
-    else this.#button.focus();
+    if (on && takesFocus) setTimeout(() => this.#focus());
+    else if (!on) this.#button.focus();
     this.#tell('haggle-toggle', { open: on });
   }
 
@@ -182,8 +186,9 @@ class ButtonView {
       const listed = await this.#client.open(opening);
       if (this.#signal.aborted) return;
       this.#countIn(listed.id);
+      const hasFocus = this.#panel.matches(':focus-within');
       this.#showChat(String(listed.id), false);
-      this.#focus();
+      if (hasFocus) setTimeout(() => this.#focus());
     } catch {
       if (!this.#signal.aborted) this.#say(this.#locale.say('absent'));
     } finally {
@@ -227,6 +232,7 @@ class ButtonView {
     const list = this.#child('haggle-inbox');
     list.append(this.#closer('end'));
     list.addEventListener('haggle-select', (event) => {
+      event.preventDefault();
       const { conversation } = /** @type {CustomEvent<{conversation: Listed}>} */ (event).detail;
       this.#showChat(String(conversation.id), true);
       setTimeout(() => this.#focus());

@@ -143,7 +143,7 @@ class ChatView {
     jump.setAttribute('aria-label', this.#locale.say('jump'));
     jump.append(icon('down'), jumpCount);
     typing.append(dots, typist);
-    return h('section', { class: 'chat' }, head, h('div', { class: 'view' }, scroll, jump), typing, notice, this.#composer.element, announcer);
+    return h('div', { class: 'chat', role: 'group' }, head, h('div', { class: 'view' }, scroll, jump), typing, notice, this.#composer.element, announcer);
   }
 
   #listen() {
@@ -245,7 +245,8 @@ class ChatView {
 
   /** Whether somebody looks at the newest message. */
   get #isAttended() {
-    if (!document.hasFocus() || document.visibilityState !== 'visible' || !this.#isSeen || !this.#messages.atEnd) return false;
+    if (!this.#messages.isPlaced || !document.hasFocus() || document.visibilityState !== 'visible') return false;
+    if (!this.#isSeen || !this.#messages.atEnd) return false;
     return this.#host.getAttribute('read-when') !== 'focus' || this.#host.matches(':focus-within');
   }
 
@@ -302,7 +303,7 @@ class ChatView {
       h('slot', { name: 'start' }),
       avatar(id, name.text),
       h('div', { class: 'who' },
-        h('p', { class: 'title' }, ...nameNodes(name)),
+        h('p', { class: 'title', dir: 'auto' }, ...nameNodes(name)),
         h('p', { class: 'under' },
           presence.text ? h('span', { class: 'presence', 'data-online': presence.online }, presence.text) : null,
           about ? h('bdi', { class: 'about' }, about) : null)),
@@ -323,9 +324,8 @@ class ChatView {
   /** The divider stands where reading ended when news began to come unseen, and stays there for as long as it helps. */
   #divide() {
     const { unread, readSeq, joined } = this.#conversation;
-    if (joined && unread > 0 && this.#lastUnread === 0 && !(this.#messages.dividedAfter !== null && this.#isAttended)) {
-      this.#messages.dividedAfter = this.#isAttended ? this.#messages.dividedAfter : readSeq;
-    }
+    const isNews = joined && unread > 0 && this.#lastUnread === 0;
+    if (isNews && !this.#isAttended) this.#messages.dividedAfter = readSeq;
   }
 
   #drawEmpty() {

@@ -4,7 +4,7 @@
  * @import { Locale } from './locale.js'
  */
 import { BODY_MAX, bodyLength } from '../haggle.js';
-import { h, icon, write } from './dom.js';
+import { h, icon, setAttribute, write } from './dom.js';
 import { EmojiPicker } from './emoji.js';
 
 /** Characters left at which the count appears. */
@@ -29,7 +29,7 @@ export class Composer {
   constructor(options) {
     this.#options = options;
     const { locale, signal } = options;
-    this.#text = h('textarea', { rows: 1, autocomplete: 'off', enterkeyhint: 'send', dir: 'auto', 'aria-describedby': 'count' });
+    this.#text = h('textarea', { rows: 1, autocomplete: 'off', enterkeyhint: 'send', 'aria-describedby': 'count' });
     this.#send = h('button', { type: 'submit', class: 'send', 'aria-label': locale.say('send'), disabled: true }, icon('send'));
     this.#count = h('p', { class: 'count', id: 'count', role: 'status' });
     const picker = new EmojiPicker(locale, signal, (emoji) => this.#insert(emoji), () => this.#text.focus());
@@ -94,6 +94,8 @@ export class Composer {
     const left = BODY_MAX - length;
     const { locale } = this.#options;
     this.#options.typing(length > 0);
+    // An empty one stands as its placeholder does, in the page's direction.
+    setAttribute(this.#text, 'dir', this.#text.value === '' ? null : 'auto');
     this.#send.disabled = length === 0 || left < 0;
     this.#text.setAttribute('aria-invalid', String(left < 0));
     this.#count.dataset.level = left < 0 ? 'over' : 'near';

@@ -110,7 +110,7 @@ class InboxView {
     this.#locale = host.locale;
     this.#choose = choose;
     const label = this.#locale.say('search');
-    this.#search = h('input', { type: 'search', placeholder: label, 'aria-label': label, autocomplete: 'off', dir: 'auto' });
+    this.#search = h('input', { type: 'search', placeholder: label, 'aria-label': label, autocomplete: 'off' });
     this.#older = h('button', { type: 'button', class: 'older', hidden: true }, this.#locale.say('older'));
     this.#assemble(frame);
     this.#drawSoon = drawing(() => this.#draw(), signal);
@@ -130,7 +130,7 @@ class InboxView {
   /** @param {HTMLElement} frame */
   #assemble(frame) {
     const name = this.#locale.say('inbox');
-    frame.append(h('section', { class: 'inbox', 'aria-label': name },
+    frame.append(h('div', { class: 'inbox', role: 'group', 'aria-label': name },
       h('header', { class: 'head' }, h('p', { class: 'heading' }, name), h('slot', { name: 'end' })),
       h('div', { class: 'search' }, icon('search'), this.#search),
       h('div', { class: 'scroll' }, this.#list, this.#state, this.#older),
@@ -262,9 +262,10 @@ class InboxView {
       h('span', { class: 'face', 'data-online': online }, avatar(id, name.text)),
       h('span', { class: 'text' },
         h('span', { class: 'line' },
-          h('span', { class: 'name' }, ...nameNodes(name), online ? h('span', { class: 'sr' }, ` (${this.#locale.say('online')})`) : null),
+          h('span', { class: 'name', dir: 'auto' }, ...nameNodes(name)),
+          online ? h('span', { class: 'sr' }, ` (${this.#locale.say('online')})`) : null,
           last ? h('time', { datetime: last.created_at }, this.#locale.moment(last.created_at)) : null),
-        about && about !== name.text ? h('span', { class: 'about' }, h('bdi', {}, about)) : null,
+        about && about !== name.text ? h('bdi', { class: 'about' }, about) : null,
         h('span', { class: 'line' }, this.#preview(listed, me), unread > 0 ? this.#badge(unread) : null)),
     ];
   }
@@ -275,7 +276,7 @@ class InboxView {
    */
   #preview({ last_message: last }, me) {
     if (!last) return h('span', { class: 'preview' }, this.#locale.say('empty'));
-    const own = last.sender.id === me ? `${this.#locale.say('you')}: ` : '';
+    const own = last.sender.id === me ? h('span', {}, `${this.#locale.say('you')}: `) : null;
     return h('span', { class: 'preview' }, own, h('bdi', {}, clean(last.body.slice(0, PREVIEW_MAX))));
   }
 

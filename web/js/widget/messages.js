@@ -18,6 +18,8 @@ export const ROWS_MAX = 140;
 const STEP = 40;
 /** Pixels from an end of what is in the page at which more is put there. */
 const NEAR_PX = 600;
+/** How often that is done in a row: a tall window needs more than one step. */
+const FILL_STEPS_MAX = 4;
 /** Pixels from the newest message that still count as being there. */
 const END_PX = 48;
 /** Milliseconds within which messages of one sender stand together. */
@@ -54,7 +56,8 @@ export class Messages {
   #top = null;
   /** The `seq` of the last message in the page; infinite where that is the newest. */
   #bottom = Infinity;
-  #isPlaced = false;
+  /** Whether the first view has been found. */
+  isPlaced = false;
   /** @type {Map<string, {element: HTMLElement, drawn: string}>} */
   #held = new Map();
 
@@ -82,17 +85,34 @@ export class Messages {
    */
   draw(me) {
     this.#me = me;
-    const wasPlaced = this.#isPlaced;
-    this.#still(() => this.#reconcile());
-    if (!wasPlaced && this.#conversation.loaded && this.#conversation.joined) this.#place();
-    if (this.#isPlaced) this.#slide();
+    this.#still(() => {
+      this.#reconcile();
+      // In the same breath: what has just come from history goes above before the scroll bar meets its end.
+      if (this.isPlaced) this.#grow();
+    });
+    if (!this.isPlaced && this.#conversation.loaded && this.#conversation.joined) this.#place();
+    this.#fill();
   }
 
   /** Looks where the reader is now, and puts more into the page where they come near an end of it. */
   scrolled() {
+    this.#look();
+    this.#fill();
+  }
+
+  #look() {
     const { scrollTop, scrollHeight, clientHeight } = this.#scroll;
-    this.atEnd = this.#bottom === Infinity && scrollHeight - scrollTop - clientHeight <= END_PX;
-    if (this.#isPlaced) this.#slide();
+    if (clientHeight > 0) this.atEnd = this.#bottom === Infinity && scrollHeight - scrollTop - clientHeight <= END_PX;
+  }
+
+  /** Until what is in the page reaches far enough in both directions. */
+  #fill() {
+    for (let step = 0; step < FILL_STEPS_MAX && this.isPlaced; step += 1) {
+      let grew = false;
+      this.#still(() => (grew = this.#grow()));
+      if (!grew) break;
+      this.#look();
+    }
   }
 
   /** To the newest message. */
@@ -111,7 +131,7 @@ export class Messages {
 
   /** The first view: what is unread, from its beginning, or the newest. */
   #place() {
-    this.#isPlaced = true;
+    this.isPlaced = true;
     const divider = /** @type {HTMLElement | null} */ (this.#list.querySelector('.divider'));
     const unreadPx = divider ? this.#scroll.scrollHeight - divider.offsetTop : 0;
     if (!divider || unreadPx < this.#scroll.clientHeight) return this.keepEnd();
@@ -119,18 +139,26 @@ export class Messages {
     this.scrolled();
   }
 
-  #slide() {
+  /**
+   * Puts more into the page at the end that is near, or asks for history.
+   *
+   * @returns {boolean} Whether the page has changed.
+   */
+  #grow() {
     const { scrollTop, scrollHeight, clientHeight } = this.#scroll;
-    if (clientHeight === 0) return;
+    if (clientHeight === 0) return false;
     const [start, end] = this.#range();
     const { messages, hasOlder } = this.#conversation;
     if (scrollTop < NEAR_PX && start > 0) {
       this.#show(Math.max(0, start - STEP), end, 'start');
-    } else if (scrollHeight - scrollTop - clientHeight < NEAR_PX && end < messages.length) {
-      this.#show(start, Math.min(messages.length, end + STEP), 'end');
-    } else if (scrollTop < NEAR_PX && hasOlder) {
-      void this.#conversation.older().catch(() => {});
+      return true;
     }
+    if (scrollHeight - scrollTop - clientHeight < NEAR_PX && end < messages.length) {
+      this.#show(start, Math.min(messages.length, end + STEP), 'end');
+      return true;
+    }
+    if (scrollTop < NEAR_PX && hasOlder) void this.#conversation.older().catch(() => {});
+    return false;
   }
 
   /**
@@ -144,8 +172,7 @@ export class Messages {
     const to = growing === 'start' ? Math.min(end, start + ROWS_MAX) : end;
     this.#top = messages[from]?.seq ?? null;
     this.#bottom = to >= messages.length ? Infinity : (messages[to - 1]?.seq ?? Infinity);
-    this.#still(() => this.#reconcile());
-    this.scrolled();
+    this.#reconcile();
   }
 
   /** What of the conversation's messages is in the page, from and up to but without. */
@@ -229,7 +256,7 @@ export class Messages {
       const element = held?.element ?? rowElement(this.#locale);
       fillRow(element, row, this.#locale);
       // What was there when the page opened need not move.
-      if (!held) element.classList.toggle('fresh', this.#isPlaced && this.atEnd);
+      if (!held) element.classList.toggle('fresh', this.isPlaced && this.atEnd);
       next.set(row.key, { element, drawn });
     }
     return day;
@@ -318,6 +345,8 @@ export class Messages {
       if ((rows[middle]?.getBoundingClientRect().bottom ?? 0) > edge) high = middle;
       else low = middle + 1;
     }
+    // A day's line goes before whatever is the first of that day, so it holds nothing in place.
+    while (rows[low] && !rows[low]?.classList.contains('message')) low += 1;
     return rows[low];
   }
 }

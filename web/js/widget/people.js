@@ -6,7 +6,7 @@
  * @import { ShownName } from './text.js'
  */
 import { h } from './dom.js';
-import { clean, initial, shownName } from './text.js';
+import { clean, initial, inSentence, shownName } from './text.js';
 
 /** Colours that an avatar may have: see `styles/base.js`. */
 const HUES = 6;
@@ -35,17 +35,19 @@ export function heading(others, title, locale) {
   const named = clean(title ?? '');
   if (others.length > 1 && named) return { text: named, tag: '' };
   if (others.length > 1 && first) {
-    return { text: locale.say('group', { name: first.shown.text, n: locale.number(others.length - 1) }), tag: '' };
+    return { text: locale.say('group', { name: inSentence(first.shown), n: locale.number(others.length - 1) }), tag: '' };
   }
   return first?.shown ?? { text: named || locale.say('chat'), tag: '' };
 }
 
 /**
+ * For an element with `dir="auto"`: its direction is the name's, so that a long one is cut at its end.
+ *
  * @param {ShownName} name
  * @returns {(Node | string)[]}
  */
 export function nameNodes({ text, tag }) {
-  return tag ? [h('bdi', {}, text), ' ', h('bdi', { class: 'tag' }, tag)] : [h('bdi', {}, text)];
+  return tag ? [text, ' ', h('bdi', { class: 'tag' }, tag)] : [text];
 }
 
 /**
@@ -57,5 +59,5 @@ export function nameNodes({ text, tag }) {
 export function avatar(id, name) {
   let hash = 0;
   for (const letter of id) hash = (hash * 31 + (letter.codePointAt(0) ?? 0)) % 65_521;
-  return h('span', { class: 'avatar', 'data-hue': hash % HUES, 'aria-hidden': 'true' }, initial(name));
+  return h('span', { class: 'avatar', 'data-hue': hash % HUES, 'aria-hidden': 'true' }, initial(clean(name)));
 }

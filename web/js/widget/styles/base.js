@@ -115,6 +115,9 @@ export const base = sheet(`
     text-align: center;
   }
 
+  /* Cut at its own end, on the side where the page's texts begin. */
+  [dir="auto"], bdi { text-align: match-parent; }
+
   .quiet {
     display: grid;
     flex: none;

@@ -28,6 +28,8 @@ export const button = sheet(`
   }
   .fab:hover { transform: translateY(-1px); }
   .fab .icon { inline-size: 1.75rem; block-size: 1.75rem; }
+  .fab .icon + .icon, .fab.opened .icon { display: none; }
+  .fab.opened .icon + .icon { display: block; }
   .fab:focus-visible { outline-offset: 3px; }
   .fab .badge {
     position: absolute;

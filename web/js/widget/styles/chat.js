@@ -30,7 +30,7 @@ export const chat = sheet(`
   .presence { display: flex; flex: none; align-items: center; gap: 0.4rem; }
   .presence[data-online]::before { inline-size: 0.5rem; block-size: 0.5rem; border-radius: 50%; background: var(--good); content: ""; }
   .about { overflow: hidden; text-overflow: ellipsis; }
-  .presence + .about::before { content: "· "; }
+  .presence:not(:last-child)::after { content: "·"; }
 
   .view { position: relative; flex: 1; min-block-size: 0; }
   .scroll {

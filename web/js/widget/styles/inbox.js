@@ -70,7 +70,8 @@ export const inbox = sheet(`
   .name { flex: 1; min-inline-size: 0; overflow: hidden; font-weight: 600; letter-spacing: -0.01em; text-overflow: ellipsis; white-space: nowrap; }
   time { flex: none; color: var(--ink-soft); font-size: 0.75rem; font-variant-numeric: tabular-nums; }
   .about { display: block; overflow: hidden; color: var(--accent-text); font-size: 0.8125rem; font-weight: 500; text-overflow: ellipsis; white-space: nowrap; }
-  .preview { flex: 1; min-inline-size: 0; overflow: hidden; color: var(--ink-soft); font-size: 0.875rem; text-overflow: ellipsis; white-space: nowrap; }
+  .preview { display: flex; flex: 1; min-inline-size: 0; gap: 0.25em; color: var(--ink-soft); font-size: 0.875rem; white-space: nowrap; }
+  .preview bdi { flex: 1; min-inline-size: 0; overflow: hidden; text-overflow: ellipsis; }
   .new .preview { color: var(--ink); font-weight: 550; }
   .new .name { font-weight: 700; }
   .badge { flex: none; }
