@@ -34,8 +34,10 @@ export async function openShop(page, server, body, { css = '', lang = 'en', dir 
   const style = `html,body{block-size:100%;margin:0}main{display:grid;block-size:100%;grid-auto-columns:minmax(0,1fr);grid-auto-flow:column}
     main{grid-auto-rows:minmax(0,1fr)}haggle-chat,haggle-inbox{block-size:100%}
     h1{position:absolute;inline-size:1px;block-size:1px;margin:0;overflow:hidden;clip-path:inset(50%)}${css}`;
-  await page.route(`${server.url}${path}.css`, (route) => route.fulfill({ contentType: 'text/css', body: style }));
-  await page.route(`${server.url}${path}`, (route) => route.fulfill({
+  // A page that closes meanwhile takes no answer.
+  const answer = (route, response) => route.fulfill(response).catch(() => {});
+  await page.route(`${server.url}${path}.css`, (route) => answer(route, { contentType: 'text/css', body: style }));
+  await page.route(`${server.url}${path}`, (route) => answer(route, {
     contentType: 'text/html; charset=utf-8',
     headers: { 'content-security-policy': POLICY, 'referrer-policy': 'no-referrer' },
     body: `<!doctype html><html lang="${lang}" dir="${dir}"><head><meta charset="utf-8"><title>A shop</title>
@@ -52,7 +54,7 @@ export async function foreignShop(server, body) {
     response.setHeader('content-type', request.url === '/' ? 'text/html; charset=utf-8' : 'application/json');
     if (request.url === '/') return response.end(`<!doctype html><html lang="en"><head><title>Elsewhere</title><link rel="icon" href="data:,">
       <script type="module" src="${server.url}/js/haggle-widget.js"></script></head><body><main>${body}</main></body></html>`);
-    fetch(server.url + request.url).then((answer) => answer.text()).then((text) => response.end(text));
+    fetch(server.url + request.url).then((answer) => answer.text()).then((text) => response.end(text), () => response.destroy());
   });
   shop.listen(0, '127.0.0.1');
   await once(shop, 'listening');

@@ -23,6 +23,7 @@ const PAYLOADS = [
 let browser, server, backend, page, troubles;
 
 before(async () => {
+  assert.ok(process.env.HAGGLE_BIN, 'HAGGLE_BIN names the server binary to test.');
   browser = await launch();
 });
 
@@ -91,8 +92,8 @@ test('payloads in texts, names, titles and ids stay text, in the conversation an
     await until(() => chat.bodies(), [payload, payload]);
     await chat.root.locator('[role="log"]').waitFor({ state: 'attached' });
   }
-  await shoot(page, 'widget-payloads');
   const { names, scripts } = await page.evaluate(inventory);
+  await shoot(page, 'widget-payloads');
   assert.deepEqual(names.filter((name) => !KNOWN.includes(name)), []);
   assert.deepEqual(scripts, []);
 });

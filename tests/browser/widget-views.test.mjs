@@ -18,6 +18,7 @@ const TASK_MAX_MS = 120;
 let browser, server, backend, page, troubles;
 
 before(async () => {
+  assert.ok(process.env.HAGGLE_BIN, 'HAGGLE_BIN names the server binary to test.');
   browser = await launch();
 });
 

@@ -1,7 +1,7 @@
 // The inbox in the client: newest first, live, unread, search.
 import assert from 'node:assert/strict';
-import { afterEach, beforeEach, test } from 'node:test';
-import { admit, authenticate, client, heard, message, pass, setUp, settle, tearDown } from './support.mjs';
+import { afterEach, beforeEach, mock, test } from 'node:test';
+import { admit, authenticate, client, heard, joined, message, pass, setUp, settle, tearDown } from './support.mjs';
 
 beforeEach(setUp);
 afterEach(tearDown);
@@ -126,4 +126,40 @@ test('load before the connection waits for it', async () => {
   socket.reply('conversations', { conversations: [listed(1)], next: null });
   await settle();
   assert.deepEqual(ids(chat.inbox), [1]);
+});
+
+test('a conversation held by its key and by its id hears everything in both, and leaving one leaves the other', async () => {
+  const { chat, order: byKey, socket } = await joined(1);
+  const byId = chat.conversation(7);
+  socket.reply('history', { messages: [message(1)], has_more: false });
+  await settle();
+  await admit(socket, 1);
+  socket.say(heard(2));
+  const sent = byId.send('mine');
+  socket.reply('send', { message: message(3, { from: 'alice', body: 'mine', client_id: sent.client_id }) });
+  await settle();
+  for (const held of [byKey, byId]) assert.deepEqual(held.messages.map(({ seq }) => seq), [1, 2, 3]);
+  chat.leave(7);
+  assert.equal(socket.frames('leave').length, 0, 'the socket still hears for the other one');
+  chat.leave('order:42');
+  assert.equal(socket.frames('leave').length, 1);
+});
+
+test('a conversation is opened by REST, in the name of the token in use', async () => {
+  const { chat } = await opened([]);
+  const calls = [];
+  mock.method(globalThis, 'fetch', async (url, { method, headers, body }) => {
+    calls.push([method, url, headers.authorization, body]);
+    return new Response(JSON.stringify(listed(12)), { status: 201 });
+  });
+  assert.equal((await chat.open({ participants: [{ user_id: 'bob' }] })).id, 12);
+  await chat.details('order:4/2');
+  assert.deepEqual(calls, [
+    ['POST', 'http://shop.test/v1/conversations', 'Bearer token-1', '{"participants":[{"user_id":"bob"}]}'],
+    ['GET', 'http://shop.test/v1/conversations/order%3A4%2F2', 'Bearer token-1', null],
+  ]);
+  globalThis.fetch.mock.mockImplementation(async () => new Response('{"code":"not_found","detail":"Gone."}', { status: 404 }));
+  await assert.rejects(chat.details(9), { code: 'not_found', message: 'Gone.' });
+  globalThis.fetch.mock.mockImplementation(() => Promise.reject(new TypeError('network')));
+  await assert.rejects(chat.details(9), { code: 'unavailable' });
 });

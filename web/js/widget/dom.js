@@ -4,7 +4,7 @@ const SVG = 'http://www.w3.org/2000/svg';
 
 /** The drawings, as paths on a square of 20, in the stroke of the text's colour. */
 const ICONS = {
-  alert: 'M10 4.5v6.5M10 15v.1',
+  alert: 'M10 3a7 7 0 1 0 0 14 7 7 0 0 0 0-14ZM10 6.5v4M10 13.4v.1',
   back: 'M12.5 4.5 7 10l5.5 5.5',
   chat: 'M4 3.5h12A2.5 2.5 0 0 1 18.5 6v6a2.5 2.5 0 0 1-2.5 2.5h-5.5l-4.5 3.5v-3.5H4A2.5 2.5 0 0 1 1.5 12V6A2.5 2.5 0 0 1 4 3.5Z',
   clock: 'M10 3.5a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13ZM10 6.5V10l2.3 1.8',

@@ -222,14 +222,13 @@ export class Messages {
     for (let at = start; at < end; at += 1) {
       const row = this.#stored(at);
       if (!row) continue;
-      if (at === divider) next.set('divider', this.#separator('divider', this.#locale.say('newMessages')));
-      lastDay = this.#add(next, row, at === divider ? undefined : before, lastDay, isGroup);
+      lastDay = this.#add(next, row, before, lastDay, { isGroup, isDivided: at === divider });
       before = row;
     }
     if (this.#bottom !== Infinity) return next;
     for (const pending of this.#conversation.pending.slice(-ROWS_MAX)) {
       const row = this.#unsent(pending);
-      lastDay = this.#add(next, row, before, lastDay, isGroup);
+      lastDay = this.#add(next, row, before, lastDay, { isGroup, isDivided: false });
       before = row;
     }
     return next;
@@ -240,12 +239,13 @@ export class Messages {
    * @param {Row} row
    * @param {Row | undefined} before
    * @param {string} lastDay
-   * @param {boolean} isGroup
+   * @param {{isGroup: boolean, isDivided: boolean}} place
    */
-  #add(next, row, before, lastDay, isGroup) {
+  #add(next, row, before, lastDay, { isGroup, isDivided }) {
     const day = this.#locale.day(row.at);
     if (day !== lastDay) next.set(`day ${day}`, this.#separator('day', day));
-    row.follows = before !== undefined && day === lastDay && before.senderId === row.senderId
+    if (isDivided) next.set('divider', this.#separator('divider', this.#locale.say('newMessages')));
+    row.follows = before !== undefined && !isDivided && day === lastDay && before.senderId === row.senderId
       && Date.parse(row.at) - Date.parse(before.at) < TOGETHER_MS;
     row.isNamed = !row.mine && !row.follows && (isGroup || row.tag !== '');
     const held = this.#held.get(row.key);

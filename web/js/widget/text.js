@@ -14,6 +14,7 @@ const INVISIBLE = /[\p{Cc}\p{Cs}\p{Co}\p{Default_Ignorable_Code_Point}\u2028\u20
 /** Where two of them have their place: in composed emoji, and in the Arabic script between letters. */
 const JOINED_EMOJI = /(?<=\p{Extended_Pictographic}[\ufe0f\p{Emoji_Modifier}]*)(?:\ufe0f|\u200d(?=\p{Extended_Pictographic}))/gu;
 const JOINED_ARABIC = /(?<=\p{Script=Arabic})\u200c(?=\p{Script=Arabic})/gu;
+const LETTERS = new Intl.Segmenter();
 /** The blanks that people type; any other in a name is there to deceive. */
 const PLAIN_BLANKS = /[ \t\n\r\u00a0\u3000]+/g;
 const MANY_MARKS = new RegExp(`(\\p{M}{${MARKS_MAX}})\\p{M}+`, 'gu');
@@ -119,7 +120,7 @@ export function isEmojiOnly(body) {
  * @param {string} text
  */
 export function initial(text) {
-  const [first] = new Intl.Segmenter().segment(text);
+  const [first] = LETTERS.segment(text);
   return first?.segment.toUpperCase() ?? '?';
 }
 

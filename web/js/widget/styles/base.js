@@ -94,6 +94,7 @@ export const base = sheet(`
 
   /* A name that could pass for another's has its id beside it. */
   .tag {
+    margin-inline-start: 0.25em;
     padding: 0 0.4em;
     border: 1px solid var(--line-strong);
     border-radius: 0.4em;
@@ -116,7 +117,7 @@ export const base = sheet(`
   }
 
   /* Cut at its own end, on the side where the page's texts begin. */
-  [dir="auto"], bdi { text-align: match-parent; }
+  [dir="auto"], bdi { text-align: -webkit-match-parent; text-align: match-parent; }
 
   .quiet {
     display: grid;
