@@ -12,6 +12,8 @@ const STABLE_MS = 5_000;
 const REFUSED_TOKENS_MAX = 3;
 /** Requests without a reply at one time. */
 const WAITING_MAX = 1_000;
+/** What this user has written must not go out in another one's name. */
+const ANOTHER = 'The token names another user: that needs a client of its own.';
 /** The longest time that `setTimeout` can wait; beyond it fires at once. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
 
@@ -69,6 +71,11 @@ export class Connection extends Emitter {
   /** Who the token names; null before the first `live`. */
   get user() {
     return this.#user;
+  }
+
+  /** The token in use; null before the first and while a fresh one is needed. */
+  get token() {
+    return this.#token;
   }
 
   /** Connects, or tries again at once where a wait is under way or the server refused. */
@@ -145,6 +152,7 @@ export class Connection extends Emitter {
     try {
       const reply = await this.#ask('auth', { token });
       clearTimeout(this.#timer);
+      if (this.#user && this.#user.user_id !== reply.user_id) return this.#refuse(new HaggleError('forbidden', ANOTHER));
       this.#user = { user_id: reply.user_id, name: reply.name };
       this.#liveSince = Date.now();
       this.#renewBefore(token);

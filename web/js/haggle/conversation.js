@@ -1,9 +1,11 @@
 /** @import { Connection } from './connection.js' */
 /** @import { ConversationEvent, Marked, Message, Participant, PresenceEvent } from './types.js' */
 /** @import { Pending } from './outbox.js' */
+/** @import { Store } from './store.js' */
 import { Emitter } from './emitter.js';
 import { HaggleError } from './error.js';
 import { Outbox } from './outbox.js';
+import { Keep } from './store.js';
 import { Timeline } from './timeline.js';
 
 /** Messages in a page of history. */
@@ -55,6 +57,9 @@ export class Conversation extends Emitter {
   #connection;
   #outbox;
   #unreadOf;
+  #stored;
+  #store;
+  #server;
   /** Counts joins; what an older one still has under way is void. */
   #turn = 0;
   /** Unread messages up to `#countedTo`; those after it are here and are counted here. */
@@ -80,10 +85,17 @@ export class Conversation extends Emitter {
   /**
    * @param {Connection} connection
    * @param {number | string} ref
-   * @param {(id: number) => number | undefined} unreadOf What the server said on connecting.
+   * @param {object} options
+   * @param {(id: number) => number | undefined} options.unreadOf What the server said on connecting.
+   * @param {(message: Message) => void} options.stored Called when a message of one's own is stored.
+   * @param {Store | null} options.store Where unsent messages are kept.
+   * @param {string} options.server
    */
-  constructor(connection, ref, unreadOf) {
+  constructor(connection, ref, { unreadOf, stored, store, server }) {
     super();
+    this.#stored = stored;
+    this.#store = store;
+    this.#server = server;
     this.ref = ref;
     this.#connection = connection;
     this.#unreadOf = unreadOf;
@@ -117,6 +129,11 @@ export class Conversation extends Emitter {
   /** The names of those who are writing. */
   get typists() {
     return Array.from(this.#typing.values(), ({ name }) => name);
+  }
+
+  /** The `seq` up to which this user has read: the server's word or what was read here, whichever is further. */
+  get readSeq() {
+    return Math.max(this.#readWanted, this.#participants.get(this.#me ?? '')?.read_seq ?? 0);
   }
 
   /** Whether there is history before the first message. */
@@ -330,6 +347,7 @@ export class Conversation extends Emitter {
     const first = this.id === null;
     this.id = reply.conversation;
     this.joined = true;
+    if (first && this.#me) this.#outbox.keepIn(new Keep(this.#store, [this.#server, this.#me, reply.conversation]));
     const marks = new Map(
       (reply.marks ?? []).map(({ user_id, received, read }) => [user_id, { received_seq: received, read_seq: read }]),
     );
@@ -402,7 +420,7 @@ export class Conversation extends Emitter {
   async #deliver({ body, client_id }) {
     const { message } = await this.#connection.request('send', { conversation: this.id, body, client_id });
     this.#outbox.settle(client_id);
-    this.#heard([message]);
+    this.#stored(message);
     return message;
   }
 

@@ -1,4 +1,5 @@
 /** @import { Message } from './types.js' */
+/** @import { Keep } from './store.js' */
 import { HaggleError } from './error.js';
 
 /** Unicode scalar values in a message, trimmed: the server's limit. */
@@ -15,6 +16,7 @@ const RETRY_MS = 1_000;
  * @property {string} client_id
  * @property {string} body
  * @property {string} created_at When it was written here; the server's time counts once it is stored.
+ * @property {number} at Its place in the order of writing: milliseconds since 1970, and never twice the same on a page.
  * @property {HaggleError} [error] Why the server refused it. Without one it is still under way.
  */
 
@@ -26,6 +28,9 @@ export class Outbox {
   /** @type {Pending[]} */
   #pending = [];
   #busy = false;
+  /** @type {Keep | null} */
+  #keep = null;
+  #lastAt = 0;
   #deliver;
   #changed;
   #mayGo;
@@ -48,6 +53,20 @@ export class Outbox {
   }
 
   /**
+   * From now on what waits is also kept beyond this page; what an earlier page has left goes first.
+   *
+   * @param {Keep} keep
+   */
+  keepIn(keep) {
+    const here = this.#pending;
+    for (const { client_id } of here) this.#keep?.drop(client_id);
+    this.#keep = keep;
+    const left = keep.load().filter(({ client_id }) => !here.some((held) => held.client_id === client_id));
+    for (const item of here) keep.save(item);
+    this.#pending = [...left.slice(0, PENDING_MAX), ...here];
+  }
+
+  /**
    * @param {string} text
    * @returns {Pending}
    * @throws {HaggleError} `invalid` for an empty text, `too_large` past `BODY_MAX`, `rate_limited` when too many wait.
@@ -58,8 +77,10 @@ export class Outbox {
     if (length === 0) throw new HaggleError('invalid', 'The message is empty.');
     if (length > BODY_MAX) throw new HaggleError('too_large', `A message has at most ${BODY_MAX} characters.`);
     if (this.#pending.length >= PENDING_MAX) throw new HaggleError('rate_limited', 'Too many messages wait.');
-    const item = { client_id: newClientId(), body, created_at: new Date().toISOString() };
+    const at = (this.#lastAt = Math.max(this.#lastAt + 1, Date.now()));
+    const item = { client_id: newClientId(), body, created_at: new Date().toISOString(), at };
     this.#pending.push(item);
+    this.#keep?.save(item);
     this.#changed();
     void this.flush();
     return item;
@@ -97,6 +118,7 @@ export class Outbox {
     const rest = this.#pending.filter((held) => held.client_id !== clientId);
     if (rest.length === this.#pending.length) return;
     this.#pending = rest;
+    this.#keep?.drop(clientId);
     this.#changed();
   }
 

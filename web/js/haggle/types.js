@@ -25,6 +25,22 @@
  * @property {number} received
  * @property {number} read
  *
+ * @typedef {object} Listed A conversation as the server lists it.
+ * @property {number} id
+ * @property {string | null} key
+ * @property {string} kind
+ * @property {string | null} title
+ * @property {{kind: string, id: string, title: string | null} | null} subject
+ * @property {Participant[]} participants 100 at most.
+ * @property {Message | null} last_message
+ * @property {number} unread
+ * @property {string} created_at
+ *
+ * @typedef {object} Opening What to open a conversation with.
+ * @property {{user_id: string}[]} participants The others: the caller is added.
+ * @property {{kind: string, id: string}} [subject] `item`, `book`, `order` or `product`.
+ * @property {string} [title]
+ *
  * @typedef {object} User
  * @property {string} user_id
  * @property {string} name

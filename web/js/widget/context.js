@@ -1,0 +1,106 @@
+/**
+ * Who talks to which server in whose name: elements with the same `server` and `token-url` share one client, and so one connection.
+ *
+ * @import { Conversation } from '../haggle.js'
+ */
+import { HaggleClient } from '../haggle.js';
+
+/** Milliseconds that a client without elements stays connected: a page that changes its view puts one back at once. */
+const LINGER_MS = 2_000;
+
+/**
+ * @typedef {object} Shared
+ * @property {HaggleClient} client
+ * @property {number} users
+ * @property {any} timer
+ */
+
+/** @type {Map<string, Shared>} */
+const shared = new Map();
+/** @type {WeakMap<HaggleClient, Map<number | string, number>>} How many elements show a conversation. */
+const shown = new WeakMap();
+
+/**
+ * @param {string | null} server The address of Haggle; null is the host that the script came from.
+ * @param {string} tokenUrl Answers `{token}` to the page's user.
+ * @returns {{client: HaggleClient, release: () => void}}
+ */
+export function clientOf(server, tokenUrl) {
+  const name = `${server ?? ''} ${tokenUrl}`;
+  const entry = shared.get(name) ?? begin(name, server, tokenUrl);
+  entry.users += 1;
+  clearTimeout(entry.timer);
+  return {
+    client: entry.client,
+    release: () => {
+      entry.users -= 1;
+      if (entry.users === 0) entry.timer = setTimeout(() => end(name), LINGER_MS);
+    },
+  };
+}
+
+/**
+ * A conversation for as long as an element shows it. One that the page itself has asked its client for stays joined.
+ *
+ * @param {HaggleClient} client
+ * @param {number | string} ref
+ * @param {boolean} isShared Whether the client is an element's, and no page's.
+ * @returns {{conversation: Conversation, release: () => void}}
+ */
+export function conversationOf(client, ref, isShared) {
+  const counts = shown.get(client) ?? new Map();
+  shown.set(client, counts);
+  counts.set(ref, (counts.get(ref) ?? 0) + 1);
+  return {
+    conversation: client.conversation(ref),
+    release: () => {
+      counts.set(ref, (counts.get(ref) ?? 1) - 1);
+      if (!isShared) return;
+      setTimeout(() => {
+        if (counts.get(ref) === 0) client.leave(ref);
+      }, LINGER_MS);
+    },
+  };
+}
+
+/**
+ * @param {string} name
+ * @param {string | null} server
+ * @param {string} tokenUrl
+ * @returns {Shared}
+ */
+function begin(name, server, tokenUrl) {
+  const url = server === null ? undefined : socketUrl(server);
+  const client = new HaggleClient({ token: () => fetchToken(tokenUrl), ...(url && { url }) });
+  const entry = { client, users: 0, timer: undefined };
+  shared.set(name, entry);
+  client.connect();
+  return entry;
+}
+
+/** @param {string} name */
+function end(name) {
+  shared.get(name)?.client.close();
+  shared.delete(name);
+}
+
+/** @param {string} server */
+function socketUrl(server) {
+  const url = new URL('/ws', new URL(server, location.href));
+  url.protocol = url.protocol.replace('http', 'ws');
+  return url;
+}
+
+/**
+ * Asks the shop, as the page's user. 401 and 403 say that nobody is signed in.
+ *
+ * @param {string} tokenUrl
+ * @returns {Promise<string | null>}
+ */
+async function fetchToken(tokenUrl) {
+  const answer = await fetch(tokenUrl, { credentials: 'include', headers: { accept: 'application/json' } });
+  if (answer.status === 401 || answer.status === 403) return null;
+  if (!answer.ok) throw new Error(`No token: ${answer.status}.`);
+  const { token } = await answer.json();
+  return typeof token === 'string' ? token : null;
+}

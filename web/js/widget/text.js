@@ -1,0 +1,199 @@
+/**
+ * What people wrote, made safe to show: names that cannot pass for other names, and links that lead where they say.
+ */
+
+/** Characters of a name that are shown. */
+const NAME_MAX = 80;
+/** Marks above one letter; more would run over the lines around it. */
+const MARKS_MAX = 3;
+const FIRST_STRONG_ISOLATE = '\u2068';
+const POP_ISOLATE = '\u2069';
+
+/** What has no shape of its own or turns the direction: controls, bidi marks, zero-width characters, blanks that pass for letters. */
+const INVISIBLE = /[\p{Cc}\p{Cs}\p{Co}\p{Default_Ignorable_Code_Point}\u2028\u2029\u2800\ufff9-\ufffb]/gu;
+/** Where two of them have their place: in composed emoji, and in the Arabic script between letters. */
+const JOINED_EMOJI = /(?<=\p{Extended_Pictographic}[\ufe0f\p{Emoji_Modifier}]*)(?:\ufe0f|\u200d(?=\p{Extended_Pictographic}))/gu;
+const JOINED_ARABIC = /(?<=\p{Script=Arabic})\u200c(?=\p{Script=Arabic})/gu;
+const LETTERS = new Intl.Segmenter();
+/** The blanks that people type; any other in a name is there to deceive. */
+const PLAIN_BLANKS = /[ \t\n\r\u00a0\u3000]+/g;
+const MANY_MARKS = new RegExp(`(\\p{M}{${MARKS_MAX}})\\p{M}+`, 'gu');
+const LATIN = /\p{Script=Latin}/u;
+const LOOKS_LATIN = /[\p{Script=Cyrillic}\p{Script=Greek}\p{Script=Armenian}\p{Script=Cherokee}]/u;
+
+const LINK = /\bhttps?:\/\/[^\s<>"'`\p{Cc}\p{Default_Ignorable_Code_Point}]+/giu;
+const AFTER_LINK = /[.,;:!?…。，；：！？'"”’»*_~]+$/u;
+const PAIRS = /** @type {const} */ ({ ')': '(', ']': '[', '}': '{' });
+const ONLY_EMOJI = /^(?:\p{Extended_Pictographic}[\ufe0f\p{Emoji_Modifier}]*(?:\u200d\p{Extended_Pictographic}[\ufe0f\p{Emoji_Modifier}]*)*|\p{Regional_Indicator}{2}|\s){1,5}$/u;
+
+/**
+ * @typedef {object} ShownName
+ * @property {string} text What to show, in an element of its own direction (`bdi`).
+ * @property {string} tag The user's id where the name alone could pass for another's; else empty.
+ */
+
+/**
+ * A text on one line, without what cannot be seen.
+ *
+ * @param {string} text
+ */
+export function clean(text) {
+  // Private characters stand in for those that may stay; the text itself has none left by then.
+  const kept = text
+    .replace(/[\ue000-\ue002]/g, '')
+    .replace(JOINED_EMOJI, (found) => (found === '\u200d' ? '\ue001' : '\ue002'))
+    .replace(JOINED_ARABIC, '\ue000');
+  return kept
+    .replace(/\s+/gu, ' ')
+    .replace(INVISIBLE, (found) => (found >= '\ue000' && found <= '\ue002' ? found : ''))
+    .replaceAll('\ue000', '\u200c')
+    .replaceAll('\ue001', '\u200d')
+    .replaceAll('\ue002', '\ufe0f')
+    .replace(MANY_MARKS, '$1')
+    .replace(/ +/g, ' ')
+    .trim();
+}
+
+/**
+ * @param {string} userId
+ * @param {string} name
+ * @param {Iterable<{user_id: string, name: string}>} [among] Those whom it must not pass for.
+ * @returns {ShownName}
+ */
+export function shownName(userId, name, among = []) {
+  const id = cut(clean(userId)) || '?';
+  const text = cut(clean(name));
+  if (text === '') return { text: id, tag: '' };
+  const mine = shape(text);
+  let passes = clean(name) !== name.replace(PLAIN_BLANKS, ' ').trim() || isMixed(text);
+  for (const other of among) {
+    if (other.user_id === userId) continue;
+    if (mine === shape(clean(other.name)) || mine === shape(clean(other.user_id))) passes = true;
+  }
+  return { text, tag: passes && text !== id ? id : '' };
+}
+
+/**
+ * A name inside a sentence: its direction ends where it ends.
+ *
+ * @param {ShownName} name
+ */
+export function inSentence({ text, tag }) {
+  return `${FIRST_STRONG_ISOLATE}${tag ? `${text} (${tag})` : text}${POP_ISOLATE}`;
+}
+
+/**
+ * What to show of a message: its text, with its links as links. Anything but `http` and `https` stays text, and so does an address that
+ * hides its host behind a user name.
+ *
+ * @param {string} body
+ * @returns {(Node | string)[]}
+ */
+export function linked(body) {
+  /** @type {(Node | string)[]} */
+  const parts = [];
+  let done = 0;
+  for (const { 0: found, index } of body.matchAll(LINK)) {
+    const written = trimmed(found);
+    const url = safeUrl(written);
+    if (!url) continue;
+    if (index > done) parts.push(body.slice(done, index));
+    parts.push(anchor(url, written));
+    done = index + written.length;
+  }
+  if (done < body.length) parts.push(body.slice(done));
+  return parts;
+}
+
+/**
+ * Whether a message is a few emoji and nothing else.
+ *
+ * @param {string} body
+ */
+export function isEmojiOnly(body) {
+  return body.length <= 40 && body.trim() !== '' && ONLY_EMOJI.test(body.trim());
+}
+
+/**
+ * What stands in the circle before a name.
+ *
+ * @param {string} text
+ */
+export function initial(text) {
+  const [first] = LETTERS.segment(text);
+  return first?.segment.toUpperCase() ?? '?';
+}
+
+/**
+ * @param {URL} url
+ * @param {string} written
+ */
+function anchor(url, written) {
+  const link = document.createElement('a');
+  link.href = url.href;
+  link.rel = 'noopener noreferrer nofollow ugc';
+  link.target = '_blank';
+  link.referrerPolicy = 'no-referrer';
+  // A host in letters that look like others is named in plain ones.
+  if (url.hostname.includes('xn--')) link.title = url.hostname;
+  link.textContent = written;
+  return link;
+}
+
+/** @param {string} text */
+function safeUrl(text) {
+  const url = URL.parse ? URL.parse(text) : tryUrl(text);
+  if (!url || !['http:', 'https:'].includes(url.protocol)) return null;
+  return url.username || url.password || !url.hostname ? null : url;
+}
+
+/** @param {string} text */
+function tryUrl(text) {
+  try {
+    return new URL(text);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * A link without the sentence's own signs behind it; a bracket stays where it was opened inside.
+ *
+ * @param {string} text
+ */
+function trimmed(text) {
+  let link = text;
+  for (;;) {
+    const shorter = link.replace(AFTER_LINK, '');
+    const last = /** @type {keyof typeof PAIRS} */ (shorter.at(-1));
+    const open = PAIRS[last];
+    const isLoose = open !== undefined && shorter.split(last).length > shorter.split(open).length;
+    const next = isLoose ? shorter.slice(0, -1) : shorter;
+    if (next === link) return link;
+    link = next;
+  }
+}
+
+/** @param {string} text */
+function cut(text) {
+  const letters = [...text];
+  return letters.length > NAME_MAX ? `${letters.slice(0, NAME_MAX - 1).join('')}…` : text;
+}
+
+/**
+ * What two names that look alike have in common.
+ *
+ * @param {string} text
+ */
+function shape(text) {
+  return text.normalize('NFKC').toLowerCase().replace(/[\s\p{P}]/gu, '');
+}
+
+/**
+ * Letters of two scripts in one word, such as a Cyrillic letter among Latin ones.
+ *
+ * @param {string} text
+ */
+function isMixed(text) {
+  return text.split(/[^\p{L}\p{M}]+/u).some((word) => LATIN.test(word) && LOOKS_LATIN.test(word));
+}
