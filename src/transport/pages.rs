@@ -1,8 +1,9 @@
 //! The pages and scripts, embedded in the binary, and the headers that keep them safe.
 //!
-//! What lives here: serving what is in `web/`, and setting up development's demo order when its page is asked for; the page of an item is
-//! in `pages/item.rs`. What must not: HTML (it is in `web/`), or rules of the chat.
+//! What lives here: serving what is in `web/`; the page of an item is in `pages/item.rs`, development's sample shop in
+//! `pages/demo.rs`. What must not: HTML (it is in `web/`), or rules of the chat.
 
+mod demo;
 mod html;
 mod item;
 
@@ -16,8 +17,6 @@ use tracing::warn;
 use super::Shared;
 use super::rest::problem::Problem;
 use crate::error::ChatError;
-use crate::protocol::UserId;
-use crate::protocol::command::{Provision, PutConversation, PutSubject, PutUser};
 
 /// Scripts, styles and connections of the server itself alone; nothing inline, nobody's frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
@@ -64,9 +63,7 @@ async fn index(request: HttpRequest, shared: web::Data<Shared>) -> Result<HttpRe
     if !shared.development {
         return serve(&request, "production.html");
     }
-    for call in demo() {
-        shared.chat.provision(call).await?;
-    }
+    demo::set_up(&shared.chat).await?;
     serve(&request, "index.html")
 }
 
@@ -114,32 +111,4 @@ fn content_type(path: &str) -> &'static str {
         Some("css") => "text/css; charset=utf-8",
         _ => "application/octet-stream",
     }
-}
-
-/// The demo order of development, with a customer and an agent.
-fn demo() -> [Provision; 4] {
-    let (customer, agent) = (UserId::stored("demo-customer"), UserId::stored("demo-agent"));
-    let user = |id: &UserId, name: &str, role: &str| {
-        Provision::User(PutUser { id: id.clone(), name: Some(name.into()), role: Some(role.into()), active: None })
-    };
-    let order: (std::sync::Arc<str>, std::sync::Arc<str>) = ("order".into(), "demo".into());
-    [
-        user(&customer, "Alice", "customer"),
-        user(&agent, "Bob", "agent"),
-        Provision::Subject(PutSubject {
-            kind: order.0.clone(),
-            id: order.1.clone(),
-            title: Some("Order 1042: two armchairs".into()),
-            owner: None,
-            url: None,
-            image_url: None,
-        }),
-        Provision::Conversation(PutConversation {
-            key: "order:demo".into(),
-            kind: None,
-            title: None,
-            subject: Some(order),
-            participants: vec![(customer, Some("buyer".into())), (agent, Some("agent".into()))],
-        }),
-    ]
 }

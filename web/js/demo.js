@@ -1,64 +1,92 @@
-/** Development's page: a customer and an agent, each with a client of its own, in one demo order. */
-import { HaggleClient } from './haggle.js';
-import { Pane } from './pane.js';
-
-/** @import { Person } from './pane.js' */
-
-/** The server provisions it, with both people in it, when this page is asked for. */
-const CONVERSATION = 'order:demo';
-/** Short, because whoever restarts the server is looking at the page. */
-const RETRY_MAX_MS = 3_000;
-/** Milliseconds for which a button says that it has copied. */
-const COPIED_MS = 1_500;
-
-/** @type {Person} */
-const customer = { id: 'demo-customer', name: 'Alice', role: 'customer' };
-/** @type {Person} */
-const agent = { id: 'demo-agent', name: 'Bob', role: 'agent' };
-
-open(customer, agent);
-open(agent, customer);
-document.querySelector('textarea')?.focus({ preventScroll: true });
-dressExamples();
-
 /**
- * @param {Person} me
- * @param {Person} peer
+ * Development's page: a sample shop with the widget in it, and one or two people in the shop.
+ *
+ * @import { State } from './demo/state.js'
  */
-function open(me, peer) {
-  const client = new HaggleClient({ token: () => developmentToken(me), retryMaxMs: RETRY_MAX_MS });
-  const conversation = client.conversation(CONVERSATION);
-  const pane = new Pane(template('pane'), template('message'), client, conversation, { me, peer });
-  document.getElementById('panes')?.append(pane.element);
-  client.connect();
-}
+import { copies } from './demo/copy.js';
+import { one } from './demo/dom.js';
+import { directionOf, read, write } from './demo/state.js';
+import { ShopWindow } from './demo/window.js';
 
-/** @param {Person} person */
-async function developmentToken({ id, name, role }) {
-  const answer = await fetch(`/dev/token?${new URLSearchParams({ userId: id, name, role })}`);
-  if (!answer.ok) throw new Error(`No development token: ${answer.status}.`);
-  return (await answer.json()).token;
-}
+/** Where the page is as wide, two people stand side by side; below, one is here at a time. */
+const WIDE = matchMedia('(min-width: 960px)');
 
-/** @param {string} id */
-function template(id) {
-  const found = document.getElementById(id);
-  if (!(found instanceof HTMLTemplateElement)) throw new Error(`The page has no template ${id}.`);
-  return found;
-}
+const settings = /** @type {HTMLFormElement} */ (one(document, '#settings'));
+const windows = one(document, '#windows');
+const second = one(document, '#second');
+const state = read(location.hash);
+/** @type {ShopWindow} */
+let first;
+/** @type {ShopWindow | null} */
+let other = null;
 
-/** The examples name the address that this page came from, and can be copied where the browser allows it. */
-function dressExamples() {
-  for (const block of document.querySelectorAll('.code')) {
-    const code = block.querySelector('code');
-    const button = block.querySelector('button');
-    if (!code || !button) continue;
+begin();
+
+function begin() {
+  dress();
+  first = new ShopWindow('one', state.one, state.look, (view) => keep({ one: view }));
+  windows.append(first.element);
+  arrange();
+  WIDE.addEventListener('change', arrange);
+  second.addEventListener('click', () => {
+    keep({ two: { person: state.one.person === 'bob' ? 'alice' : 'bob', page: 'inbox' } });
+    arrange();
+    one(windows, '[data-window="two"] input:checked').focus();
+  });
+  settings.addEventListener('change', (event) => redress(/** @type {HTMLInputElement} */ (event.target).name));
+  for (const figure of document.querySelectorAll('.next .code')) {
+    const code = one(figure, 'code');
     code.textContent = code.textContent?.replaceAll('http://127.0.0.1:3000', location.origin) ?? '';
-    button.hidden = !navigator.clipboard;
-    button.addEventListener('click', async () => {
-      await navigator.clipboard.writeText(code.textContent ?? '');
-      button.textContent = 'Copied';
-      setTimeout(() => (button.textContent = 'Copy'), COPIED_MS);
-    });
+    copies(figure);
   }
+}
+
+/** The second person is here where there is room for them. */
+function arrange() {
+  const { two } = state;
+  const isHere = two !== null && WIDE.matches;
+  if (isHere && !other) {
+    other = new ShopWindow('two', two, state.look, (view) => keep({ two: view }));
+    other.closable(() => {
+      keep({ two: null });
+      arrange();
+      second.focus();
+    });
+    windows.append(other.element);
+  } else if (!isHere && other) {
+    other.element.remove();
+    other = null;
+  }
+  first.isShared = isHere;
+  if (other) other.isShared = true;
+  second.hidden = isHere || !WIDE.matches;
+}
+
+/** @param {Partial<State>} change */
+function keep(change) {
+  Object.assign(state, change);
+  history.replaceState(null, '', write(state));
+}
+
+/** @param {string} changed The setting's name. */
+function redress(changed) {
+  const said = new FormData(settings);
+  const lang = String(said.get('lang'));
+  const theme = /** @type {State['look']['theme']} */ (said.get('theme'));
+  const dir = changed === 'lang' ? directionOf(lang) : said.has('rtl') ? 'rtl' : 'ltr';
+  keep({ look: { lang, theme, dir } });
+  dress();
+  first.dress(state.look);
+  other?.dress(state.look);
+}
+
+/** The page itself stays English. */
+function dress() {
+  const { lang, theme, dir } = state.look;
+  document.documentElement.dir = dir;
+  document.documentElement.dataset.theme = theme;
+  for (const [name, value] of Object.entries({ lang, theme })) {
+    /** @type {HTMLSelectElement} */ (settings.elements.namedItem(name)).value = value;
+  }
+  /** @type {HTMLInputElement} */ (settings.elements.namedItem('rtl')).checked = dir === 'rtl';
 }
