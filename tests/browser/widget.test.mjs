@@ -181,6 +181,30 @@ test('what is unread has a divider, and the newest is one press away', async () 
   await until(() => bob.page.evaluate(() => document.querySelector('haggle-chat').unread), 0);
 });
 
+test('the divider is found where more is unread than a page holds, and nothing is read before it was seen', async () => {
+  for (const count of [45, 130]) {
+    for (let line = 1; line <= count; line += 1) await backend.say('alice', `${count}: ${line}`);
+    bob = await open('bob');
+    await until(() => bob.divider.isVisible(), true);
+    assert.equal(await bob.divider.evaluate((divider) => divider.nextElementSibling.querySelector('.body').textContent), `${count}: 1`);
+    assert.equal(await bob.page.evaluate(() => document.querySelector('haggle-chat').unread), count);
+    await bob.jump.click();
+    await until(() => bob.page.evaluate(() => document.querySelector('haggle-chat').unread), 0);
+    await bob.page.close();
+  }
+});
+
+test('what was begun in one conversation is there again after a look at another', async () => {
+  await backend.conversation('order:43', ['alice', 'bob']);
+  alice = await open('alice');
+  await alice.text.fill('half a sen');
+  const show = (key) => alice.page.evaluate((ref) => document.querySelector('haggle-chat').setAttribute('conversation', ref), key);
+  await show('order:43');
+  await until(() => alice.text.inputValue(), '');
+  await show('order:42');
+  await until(() => alice.text.inputValue(), 'half a sen');
+});
+
 test('a new message does not pull away whoever reads further up', async () => {
   for (let line = 1; line <= 60; line += 1) await backend.say('bob', `line ${line}`);
   alice = await open('alice');

@@ -336,6 +336,7 @@ test('typing of others shows, ends with their message, and does not outlive its 
   const typing = { type: 'typing', conversation: CONVERSATION, user_id: 'bob', name: 'Bob', on: true };
   socket.say(typing);
   assert.deepEqual(order.typists, ['Bob']);
+  assert.deepEqual(order.writers, [{ user_id: 'bob', name: 'Bob' }]);
   socket.say(heard(1));
   assert.deepEqual(order.typists, []);
   socket.say(typing);

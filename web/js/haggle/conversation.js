@@ -126,6 +126,11 @@ export class Conversation extends Emitter {
     return this.participants.filter(({ user_id }) => user_id !== this.#me);
   }
 
+  /** Those who are writing. Names can be alike: ids cannot. */
+  get writers() {
+    return Array.from(this.#typing, ([user_id, { name }]) => ({ user_id, name }));
+  }
+
   /** The names of those who are writing. */
   get typists() {
     return Array.from(this.#typing.values(), ({ name }) => name);

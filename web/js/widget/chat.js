@@ -67,6 +67,20 @@ export class HaggleChat extends HaggleElement {
   }
 }
 
+/** @type {WeakMap<HaggleClient, Map<number | string, string>>} */
+const drafts = new WeakMap();
+
+/**
+ * What was begun and not sent, by conversation: whoever looks at another one meanwhile finds it again.
+ *
+ * @param {HaggleClient} client
+ */
+function draftsOf(client) {
+  const held = drafts.get(client) ?? new Map();
+  drafts.set(client, held);
+  return held;
+}
+
 class ChatView {
   #host;
   #client;
@@ -118,7 +132,7 @@ class ChatView {
     this.#tell = tell;
     this.#locale = host.locale;
     this.#composer = new Composer({
-      locale: this.#locale, signal, send: (text) => this.#send(text), typing: (on) => conversation.typing(on),
+      locale: this.#locale, signal, drafts: draftsOf(client), ref: conversation.ref, send: (text) => this.#send(text), typing: (on) => conversation.typing(on),
     });
     this.#messages = new Messages(this.#parts.scroll, this.#parts.list, conversation, this.#locale);
     this.#section = this.#assemble();
@@ -340,13 +354,12 @@ class ChatView {
   }
 
   #drawTyping() {
-    const others = peers(this.#conversation.participants, this.#client.user?.user_id);
-    const names = this.#conversation.typists;
-    const [first] = names;
-    this.#parts.dots.hidden = names.length === 0;
+    const { writers, participants } = this.#conversation;
+    const [first] = writers;
+    this.#parts.dots.hidden = writers.length === 0;
     if (first === undefined) return write(this.#parts.typist, '');
-    const shown = others.find(({ name }) => name === first)?.shown ?? { text: clean(first), tag: '' };
-    write(this.#parts.typist, names.length > 1 ? this.#locale.say('severalTyping') : this.#locale.say('typing', { name: inSentence(shown) }));
+    const name = inSentence(shownName(first.user_id, first.name, participants));
+    write(this.#parts.typist, writers.length > 1 ? this.#locale.say('severalTyping') : this.#locale.say('typing', { name }));
   }
 
   #drawNotice() {

@@ -14,6 +14,8 @@ const NEAR = 400;
  * @typedef {object} ComposerOptions
  * @property {Locale} locale
  * @property {AbortSignal} signal
+ * @property {Map<number | string, string>} drafts What was begun elsewhere.
+ * @property {number | string} ref
  * @property {(text: string) => void} send
  * @property {(on: boolean) => void} typing
  */
@@ -36,6 +38,8 @@ export class Composer {
     this.element = h('form', { class: 'composer', novalidate: true },
       h('div', { class: 'field' }, picker.button, this.#text, this.#send), this.#count, picker.panel);
     this.addressee('');
+    this.#text.value = options.drafts.get(options.ref) ?? '';
+    this.#measure();
     this.#listen(signal);
   }
 
@@ -90,10 +94,18 @@ export class Composer {
   }
 
   #changed() {
+    const { drafts, ref, typing } = this.#options;
+    if (this.#text.value === '') drafts.delete(ref);
+    else drafts.set(ref, this.#text.value);
+    typing(this.#text.value.trim() !== '');
+    this.#measure();
+  }
+
+  /** Shows how much room is left, and makes the field as high as its text. */
+  #measure() {
     const length = bodyLength(this.#text.value);
     const left = BODY_MAX - length;
     const { locale } = this.#options;
-    this.#options.typing(length > 0);
     // An empty one stands as its placeholder does, in the page's direction.
     setAttribute(this.#text, 'dir', this.#text.value === '' ? null : 'auto');
     this.#send.disabled = length === 0 || left < 0;

@@ -7,6 +7,7 @@
  * @import { HaggleError } from '../haggle/error.js'
  * @import { Message } from '../haggle/types.js'
  * @import { Locale } from './locale.js'
+ * @import { ShownName } from './text.js'
  */
 import { fillRow, rowElement } from './row.js';
 import { h } from './dom.js';
@@ -20,6 +21,8 @@ const STEP = 40;
 const NEAR_PX = 600;
 /** How often that is done in a row: a tall window needs more than one step. */
 const FILL_STEPS_MAX = 4;
+/** Pages of history that are loaded at once to find where the unread messages begin. */
+const UNREAD_PAGES_MAX = 6;
 /** Pixels from the newest message that still count as being there. */
 const END_PX = 48;
 /** Milliseconds within which messages of one sender stand together. */
@@ -60,6 +63,9 @@ export class Messages {
   isPlaced = false;
   /** @type {Map<string, {element: HTMLElement, drawn: string}>} */
   #held = new Map();
+  /** @type {Map<string, ShownName>} Of this drawing. */
+  #names = new Map();
+  #olderAsked = 0;
 
   /**
    * @param {HTMLElement} scroll
@@ -90,7 +96,7 @@ export class Messages {
       // In the same breath: what has just come from history goes above before the scroll bar meets its end.
       if (this.isPlaced) this.#grow();
     });
-    if (!this.isPlaced && this.#conversation.loaded && this.#conversation.joined) this.#place();
+    if (!this.isPlaced && this.#conversation.loaded && this.#conversation.joined && !this.#askUnread()) this.#place();
     this.#fill();
   }
 
@@ -129,9 +135,28 @@ export class Messages {
     if (this.atEnd) this.#scroll.scrollTop = this.#scroll.scrollHeight;
   }
 
+  /**
+   * Loads what is unread before the first view, where it is more than a page and not too much.
+   *
+   * @returns {boolean} Whether more is on its way.
+   */
+  #askUnread() {
+    const { messages, hasOlder } = this.#conversation;
+    const isMissing = this.dividedAfter !== null && hasOlder && (messages[0]?.seq ?? 0) > this.dividedAfter + 1;
+    if (!isMissing || this.#olderAsked >= UNREAD_PAGES_MAX) return false;
+    this.#olderAsked += 1;
+    this.#conversation.older().catch(() => {
+      this.#olderAsked = UNREAD_PAGES_MAX;
+      this.draw(this.#me);
+    });
+    return true;
+  }
+
   /** The first view: what is unread, from its beginning, or the newest. */
   #place() {
     this.isPlaced = true;
+    const at = this.#dividerAt();
+    if (at >= 0) this.#show(Math.max(0, at - STEP / 4), this.#conversation.messages.length, 'start');
     const divider = /** @type {HTMLElement | null} */ (this.#list.querySelector('.divider'));
     const unreadPx = divider ? this.#scroll.scrollHeight - divider.offsetTop : 0;
     if (!divider || unreadPx < this.#scroll.clientHeight) return this.keepEnd();
@@ -184,6 +209,7 @@ export class Messages {
   }
 
   #reconcile() {
+    this.#names.clear();
     const { messages } = this.#conversation;
     let [start, end] = this.#range();
     if (end - start > ROWS_MAX) {
@@ -291,7 +317,7 @@ export class Messages {
     const message = this.#conversation.messages[at];
     if (!message) return undefined;
     const mine = message.sender.id === this.#me;
-    const name = shownName(message.sender.id, message.sender.name, this.#conversation.participants);
+    const name = this.#name(message.sender);
     return {
       key: message.client_id ? `${message.sender.id} ${message.client_id}` : `seq ${message.seq}`,
       seq: message.seq,
@@ -305,6 +331,15 @@ export class Messages {
       follows: false,
       ...(mine && { mark: this.#conversation.markOf(message) }),
     };
+  }
+
+  /** @param {{id: string, name: string}} sender */
+  #name({ id, name }) {
+    const known = this.#names.get(id);
+    if (known) return known;
+    const shown = shownName(id, name, this.#conversation.participants);
+    this.#names.set(id, shown);
+    return shown;
   }
 
   /**

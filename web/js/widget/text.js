@@ -14,6 +14,10 @@ const INVISIBLE = /[\p{Cc}\p{Cs}\p{Co}\p{Default_Ignorable_Code_Point}\u2028\u20
 /** Where two of them have their place: in composed emoji, and in the Arabic script between letters. */
 const JOINED_EMOJI = /(?<=\p{Extended_Pictographic}[\ufe0f\p{Emoji_Modifier}]*)(?:\ufe0f|\u200d(?=\p{Extended_Pictographic}))/gu;
 const JOINED_ARABIC = /(?<=\p{Script=Arabic})\u200c(?=\p{Script=Arabic})/gu;
+/** Names whose shape is remembered: each message's sender is compared with everyone in the conversation. */
+const SHAPES_MAX = 2_000;
+/** @type {Map<string, string>} */
+const shapes = new Map();
 const LETTERS = new Intl.Segmenter();
 /** The blanks that people type; any other in a name is there to deceive. */
 const PLAIN_BLANKS = /[ \t\n\r\u00a0\u3000]+/g;
@@ -64,11 +68,11 @@ export function shownName(userId, name, among = []) {
   const id = cut(clean(userId)) || '?';
   const text = cut(clean(name));
   if (text === '') return { text: id, tag: '' };
-  const mine = shape(text);
+  const mine = shapeOf(text);
   let passes = clean(name) !== name.replace(PLAIN_BLANKS, ' ').trim() || isMixed(text);
   for (const other of among) {
     if (other.user_id === userId) continue;
-    if (mine === shape(clean(other.name)) || mine === shape(clean(other.user_id))) passes = true;
+    if (mine === shapeOf(other.name) || mine === shapeOf(other.user_id)) passes = true;
   }
   return { text, tag: passes && text !== id ? id : '' };
 }
@@ -183,10 +187,15 @@ function cut(text) {
 /**
  * What two names that look alike have in common.
  *
- * @param {string} text
+ * @param {string} name
  */
-function shape(text) {
-  return text.normalize('NFKC').toLowerCase().replace(/[\s\p{P}]/gu, '');
+function shapeOf(name) {
+  const known = shapes.get(name);
+  if (known !== undefined) return known;
+  if (shapes.size >= SHAPES_MAX) shapes.clear();
+  const shape = clean(name).normalize('NFKC').toLowerCase().replace(/[\s\p{P}]/gu, '');
+  shapes.set(name, shape);
+  return shape;
 }
 
 /**
