@@ -1,4 +1,4 @@
-// The browser, and the demo page as a person sees it.
+// The browser, pictures of its pages, and waiting for what they show.
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
@@ -31,40 +31,6 @@ export async function shoot(page, name, options = {}) {
   if (!folder) return;
   await mkdir(folder, { recursive: true });
   await page.screenshot({ path: join(folder, `${name}.png`), ...options });
-}
-
-export class Pane {
-  constructor(page, user) {
-    this.root = page.locator(`.pane[data-user="${user}"]`);
-    this.text = this.root.locator('textarea');
-    this.scroll = this.root.locator('.scroll');
-    this.badge = this.root.locator('.badge');
-    this.typing = this.root.locator('.typing-text');
-    this.state = this.root.locator('.state-text');
-    this.presence = this.root.locator('.presence-text');
-    this.jump = this.root.locator('.jump');
-  }
-
-  async say(text) {
-    await this.text.fill(text);
-    await this.text.press('Enter');
-  }
-
-  bubble(text) {
-    return this.root.locator('.message').filter({ has: this.root.page().locator('.body', { hasText: exactly(text) }) });
-  }
-
-  bodies() {
-    return this.root.locator('.message .body').allTextContents();
-  }
-
-  mark(text) {
-    return this.bubble(text).locator('.mark').getAttribute('data-mark');
-  }
-}
-
-function exactly(text) {
-  return new RegExp(`^${text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`);
 }
 
 /** Waits until `look` answers with what is expected, and fails with what it answered last. */
