@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use actix_web::{App, HttpServer};
 use futures_util::{SinkExt as _, StreamExt as _};
-use socketio::engine::{self, Cors};
-use socketio::{Builder, Config, Connecting, Events, SocketIo};
+use socketio::engine::{self, CloseReason, Cors};
+use socketio::{Builder, Config, Connecting, EventBuilder, Events, SocketIo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -88,6 +88,31 @@ async fn an_upgrade_that_is_never_completed_ends_and_polling_goes_on() {
         }
     };
     assert!(timeout(PATIENCE, free).await.is_ok());
+}
+
+#[actix_web::test]
+async fn what_waits_is_told_before_the_end_and_in_a_payload_of_its_own() {
+    let events = Arc::new(Events::new());
+    let address = serve(engine::Config::default(), move |builder| {
+        builder.namespace("/over", move |connecting: Connecting| {
+            connecting.socket().emit(&EventBuilder::new("last").arg(&"words")).unwrap();
+            let ready = std::future::ready(Ok(events.accept(&connecting)));
+            connecting.socket().session().close(CloseReason::ForcedServerClose);
+            ready
+        })
+    });
+    let sid = opened(&address).await;
+    let post = format!("POST /socket.io/?EIO=4&transport=polling&sid={sid}");
+    assert!(ask(&address, &post, "content-length: 8\r\n", "40/over,").await.ends_with("ok"));
+    let poll = format!("{OPEN}&sid={sid}");
+    let mut payloads = Vec::new();
+    while payloads.last().is_none_or(|last: &String| last != "1") {
+        let answer = ask(&address, &poll, "", "").await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        payloads.push(answer.split_once("\r\n\r\n").unwrap().1.to_owned());
+    }
+    // The official client ends at a `1` before it looks at what came with it.
+    assert!(payloads.iter().all(|payload| payload == "1" || !payload.ends_with("\u{1e}1")), "{payloads:?}");
 }
 
 #[actix_web::test]

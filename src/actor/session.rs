@@ -146,10 +146,15 @@ pub enum Arrival {
 #[rtype(result = "()")]
 pub struct Connected;
 
-/// The pump is gone: the connection is closed. `true` when nobody wanted that, so that its client may come back to where it stood.
-#[derive(Debug, Message)]
+/// The pump is gone: the connection is closed.
+#[derive(Clone, Copy, Debug, Default, Message)]
 #[rtype(result = "()")]
-pub struct Gone(pub bool);
+pub struct Gone {
+    /// Nobody wanted that: its client may come back to where it stood.
+    pub comes_back: bool,
+    /// The transport cut it off for taking too little.
+    pub too_slow: bool,
+}
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
@@ -539,8 +544,8 @@ impl Handler<Connected> for Session {
 impl Handler<Gone> for Session {
     type Result = ();
 
-    fn handle(&mut self, Gone(comes_back): Gone, ctx: &mut Self::Context) {
-        self.note_stall();
+    fn handle(&mut self, Gone { comes_back, too_slow }: Gone, ctx: &mut Self::Context) {
+        self.note_stall(too_slow);
         drop(self.end_recovery(comes_back));
         self.depart();
         ctx.stop();

@@ -18,7 +18,7 @@ use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, ready};
 use serde::Deserialize;
 use serde_json::json;
-use socketio::engine::{Refused, RequestHead};
+use socketio::engine::{CloseReason, Refused, RequestHead};
 use socketio::{Accepted, Config, Connecting, DisconnectReason, Event, Handshake, Refusal, Sink, SocketIo};
 use tokio::sync::oneshot;
 
@@ -92,7 +92,7 @@ async fn connect(
     match answer.await.unwrap_or_else(|_| Err(ChatError::unavailable())) {
         Ok(()) => Ok(Accepted::new(ear)),
         Err(error) => {
-            ear.let_go(false);
+            ear.let_go(Gone::default());
             Err(refusal(&error))
         }
     }
@@ -147,9 +147,9 @@ struct Ear {
 
 impl Ear {
     /// The session has nothing more to do here.
-    fn let_go(&mut self, comes_back: bool) {
+    fn let_go(&mut self, gone: Gone) {
         // Not try_send: one message a connection, and a session without a client must end.
-        self.session.do_send(Gone(comes_back));
+        self.session.do_send(gone);
     }
 }
 
@@ -173,6 +173,7 @@ impl Sink for Ear {
     }
 
     fn disconnected(&mut self, reason: DisconnectReason) {
-        self.let_go(reason.is_recoverable());
+        let too_slow = reason == DisconnectReason::Connection(CloseReason::SlowReader);
+        self.let_go(Gone { comes_back: reason.is_recoverable(), too_slow });
     }
 }

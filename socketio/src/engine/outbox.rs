@@ -324,7 +324,9 @@ impl Outbox {
         }
         if hurry && payload.is_empty() && self.phase == Phase::Open {
             payload.extend_from_slice(b"6");
-        } else if self.phase != Phase::Open && (payload.is_empty() || self.last_words == "1") {
+        } else if self.phase != Phase::Open && payload.is_empty() {
+            // Never behind anything: the official client ends at once and hears what came in the same payload only when it is
+            // connected again, too late to say that it was told. The poll that it sends next is told.
             let last_words = Frame::Text(Bytes::from_static(self.last_words.as_bytes()));
             last_words.append_to_payload(&mut payload);
         }

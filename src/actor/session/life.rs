@@ -270,10 +270,10 @@ impl Session {
         }
     }
 
-    /// The kernel may let a peer that takes nothing go a moment before this session looks: that is a slow reader too.
-    pub(super) fn note_stall(&self) {
+    /// The transport, or the kernel, may let a peer that takes nothing go a moment before this session looks: that is a slow reader too.
+    pub(super) fn note_stall(&self, too_slow: bool) {
         let closed = matches!(self.state, State::Closed);
-        if !closed && self.outlet.stalled_for() > self.patience.slow_reader / 2 {
+        if !closed && (too_slow || self.outlet.stalled_for() > self.patience.slow_reader / 2) {
             counter!("haggle_slow_readers_total").increment(1);
         }
     }

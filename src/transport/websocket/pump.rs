@@ -133,7 +133,7 @@ impl Pump {
     fn let_go(&mut self) {
         if let Some(session) = self.session.take() {
             // Not try_send: one message a connection, and a session without a pump must end.
-            session.do_send(Gone(false));
+            session.do_send(Gone::default());
         }
     }
 

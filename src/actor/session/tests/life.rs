@@ -154,7 +154,7 @@ fn a_session_whose_pump_is_gone_is_gone_too() {
     paused(async {
         let stage = Stage::alice().await;
         assert!(stage.house.directory.is_online(&UserId::stored("alice")));
-        stage.session.do_send(Gone(false));
+        stage.session.do_send(Gone::default());
         stage.frames().await;
         assert!(!stage.session.connected());
         assert!(!stage.house.directory.is_online(&UserId::stored("alice")));
