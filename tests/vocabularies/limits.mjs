@@ -172,3 +172,22 @@ test('with limits off nobody is refused', async () => {
     }
   }
 });
+
+test('a reader that takes nothing is cut off, and counted', async () => {
+  const patient = await Server.start({ HAGGLE_RATE_LIMITS: 'off', HAGGLE_SLOW_READER_SECONDS: '2' });
+  const { id } = await patient.conversation('group:slow', ['slow', 'quick']);
+  const slow = await patient.connect('/group', token('slow'), { reconnection: false });
+  const quick = await patient.connect('/group', token('quick'));
+  slow.io.io.engine.transport.ws._socket.pause();
+  const counted = async () => {
+    const { body } = await patient.call('/metrics');
+    return Number(/^haggle_slow_readers_total (\d+)/m.exec(body)?.[1] ?? 0);
+  };
+  const content = 'x'.repeat(4_000);
+  const due = Date.now() + 30_000;
+  while ((await counted()) === 0 && Date.now() < due) {
+    await Promise.all(Array.from({ length: 50 }, () => quick.ask('send_message', { chatId: id, content })));
+  }
+  assert.equal(await counted(), 1);
+  assert.equal(quick.io.connected, true);
+});

@@ -92,6 +92,8 @@ pub(crate) struct Outbox {
     last_words: &'static str,
     /// Whether a poll that comes after the end is told of it.
     tells_polls: bool,
+    /// A poll was told of the end.
+    end_told: bool,
     /// Until the next upgrade step a poll is answered with a noop.
     hurry_polls: bool,
     next_id: u64,
@@ -119,6 +121,7 @@ impl Outbox {
             poll: None,
             last_words: "1",
             tells_polls: true,
+            end_told: false,
             hurry_polls: false,
             next_id: 0,
             pushed: 0,
@@ -303,6 +306,11 @@ impl Outbox {
         own
     }
 
+    /// Whether the session is over and a poll that comes later is to be told of it.
+    pub(crate) fn owes_the_end(&self) -> bool {
+        !self.is_open() && self.tells_polls && !self.end_told && !self.upgraded
+    }
+
     /// Whether a waiting poll should soon be ended, for the upgrade's sake.
     pub(crate) fn hurries_polls(&self) -> bool {
         self.hurry_polls
@@ -329,6 +337,7 @@ impl Outbox {
             // connected again, too late to say that it was told. The poll that it sends next is told.
             let last_words = Frame::Text(Bytes::from_static(self.last_words.as_bytes()));
             last_words.append_to_payload(&mut payload);
+            self.end_told = true;
         }
         if payload.is_empty() {
             return Poll::Pending;

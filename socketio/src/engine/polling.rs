@@ -74,7 +74,8 @@ pub(crate) async fn poll(session: Arc<Session>, request: &HttpRequest) -> HttpRe
         PollAnswer::Payload(payload, upto) => answer_poll(&session, payload, upto, request).await,
     };
     session.outbox().close_poll(id);
-    if !session.is_open() {
+    let owes_the_end = session.outbox().owes_the_end();
+    if !session.is_open() && !owes_the_end {
         // The client hears of the end by this answer.
         session.registry().remove(session.id(), None);
     }
