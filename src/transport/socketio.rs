@@ -77,6 +77,11 @@ async fn connect(
 ) -> Result<Accepted, Refusal> {
     let shared = recoverer.shared();
     let handshake = connecting.handshake();
+    if shared.gate.is_draining() {
+        // A refusal would end the client for good; from a transport that closes it comes back by itself.
+        handshake.socket().session().close(CloseReason::ServerShutdown);
+        return Err(refusal(&ChatError::unavailable()));
+    }
     let recovery = recoverer.identify(handshake.socket());
     let (claims, address, passage) = admit(shared, handshake).map_err(|error| refusal(&error))?;
     let user = claims.user.clone();

@@ -70,6 +70,10 @@ impl Recoverer {
     }
 
     async fn find(&self, claim: Claim<'_>) -> Option<Recovered> {
+        // Nobody is let in any more: what is saved waits for the next process.
+        if self.shared.gate.is_draining() {
+            return None;
+        }
         let offset: Offset = claim.offset.parse().ok()?;
         let token = super::token(&self.shared, claim.auth, claim.request, claim.request)?;
         let user = self.shared.tokens.verify(&token).ok()?.user;
