@@ -35,6 +35,7 @@ use crate::actor::session::Patience;
 use crate::auth::Tokens;
 use crate::chat::{Chat, House, Limits, Rate, Rates};
 use crate::config::{self, Mode, RootVocabulary, Settings};
+use crate::protocol::Timestamp;
 use crate::store::{Direction, Options, Store, StoreError};
 use crate::transport::gate::Gate;
 use crate::transport::origin::Origins;
@@ -283,6 +284,7 @@ fn share(
         limits: rate_limits,
         receipts,
         keeper,
+        began: Timestamp::now(),
         verify: Box::new(move |token| verify.verify(token)),
         keys: dashmap::DashMap::new(),
         pairs: dashmap::DashMap::new(),

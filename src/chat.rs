@@ -29,7 +29,9 @@ use crate::actor::{Ask, By, Outcome};
 use crate::error::ChatError;
 use crate::protocol::command::{Claims, Desk, History, Join, Open, Page, UnreadCounts};
 use crate::protocol::reply::{self, Messages, Reply};
-use crate::protocol::{Between, Caller, Command, Conversation, ConversationId, ConversationRef, Person, Seq, UserId};
+use crate::protocol::{
+    Between, Caller, Command, Conversation, ConversationId, ConversationRef, Person, Seq, Timestamp, UserId,
+};
 use crate::store::{Place, Store};
 
 /// How long a room's answer is awaited. The store's own bounds are shorter; nothing hangs past 10 s.
@@ -60,6 +62,8 @@ pub struct House {
     pub receipts: Arc<Receipts>,
     /// Who writes where sockets stand that may be recovered.
     pub keeper: Recipient<Save>,
+    /// When this process began.
+    pub began: Timestamp,
     /// Checks tokens.
     pub verify: Verify,
     /// Conversations by key, as far as they were asked for.
@@ -389,6 +393,10 @@ impl Door for Chat {
 
     fn keeper(&self) -> Option<&Recipient<Save>> {
         Some(&self.0.keeper)
+    }
+
+    fn began(&self) -> Timestamp {
+        self.0.began
     }
 
     fn admit(&self, caller: &Caller) -> Result<(), ChatError> {

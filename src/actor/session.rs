@@ -39,7 +39,7 @@ use crate::error::ChatError;
 use crate::protocol::command::Claims;
 use crate::protocol::event::Bye;
 use crate::protocol::reply::{Messages, Unread, UnreadIn};
-use crate::protocol::{Caller, Command, ConversationId, Event, Person, Reply, Seq, SessionId, UserId};
+use crate::protocol::{Caller, Command, ConversationId, Event, Person, Reply, Seq, SessionId, Timestamp, UserId};
 use crate::vocabulary::{Audience, Codec, Hearer, Incoming, Request, Tag, Word};
 
 /// Deliveries and requests that may wait for a session.
@@ -82,6 +82,9 @@ pub trait Door: Send + Sync + 'static {
 
     /// Who writes where sockets stand that may be recovered.
     fn keeper(&self) -> Option<&Recipient<Save>>;
+
+    /// When this process began.
+    fn began(&self) -> Timestamp;
 
     /// Counts one more malformed request, or fresh token, of a caller against their limit.
     ///

@@ -98,6 +98,10 @@ async fn connect(
         Ok(()) => Ok(Accepted::new(ear)),
         Err(error) => {
             ear.let_go(Gone::default());
+            if matches!(error, ChatError::Unavailable(_)) {
+                // A refusal would end the client for good, and the database may be back in a moment.
+                handshake.socket().session().close(CloseReason::ServerShutdown);
+            }
             Err(refusal(&error))
         }
     }

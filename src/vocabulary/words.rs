@@ -96,9 +96,9 @@ pub fn request(
 fn auth(call: &Call<'_>) -> Result<Incoming, ChatError> {
     #[derive(Deserialize)]
     struct Fresh {
-        token: String,
+        token: Option<String>,
     }
-    Ok(Incoming::Auth(argument::<Fresh>(call)?.token))
+    argument::<Fresh>(call)?.token.map(Incoming::Auth).ok_or_else(|| missing("token"))
 }
 
 /// An event's first argument, an object.

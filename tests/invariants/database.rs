@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use super::assert_kept;
 use crate::support::client::Socket;
 use crate::support::postgres::Cluster;
+use crate::support::rest::token;
 use crate::support::server::Process;
+use crate::support::socketio::SocketIo;
 
 /// Nothing may hang for longer.
 const HANGS_MAX: Duration = Duration::from_secs(10);
@@ -197,4 +199,22 @@ async fn a_message_whose_outcome_was_not_known_is_heard_though_it_is_never_sent_
     assert_eq!(phone.expect("unread").await["count"], 2);
     let own = bob.say(id, "hello").await;
     assert_eq!(own["seq"], 3);
+}
+
+/// A refused CONNECT ends the official client for good; from a transport that closes it comes back by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_connects_by_socket_io_while_the_database_is_away_is_sent_off_to_come_back() {
+    let mut cluster = Cluster::start();
+    let url = cluster.database().await;
+    let server = Process::on(&url, &[("HAGGLE_DATABASE_TIMEOUT_SECONDS", "2")]).await;
+    let id = server.conversation("group:1", &["alice", "bob"]).await;
+    cluster.kill9();
+    until_ready_is(&server, 503).await;
+    let mut alice = SocketIo::open(server.address, "/group").await;
+    let auth = json!({ "token": token("alice") });
+    assert_eq!(alice.joins(&auth).await, None, "it was refused, and would never come back");
+    cluster.restart();
+    until_ready_is(&server, 200).await;
+    let mut alice = SocketIo::connect(server.address, "/group", &auth).await.expect("a socket");
+    assert_eq!(alice.ask("join_chat", &json!({ "chatId": id })).await["chatId"], id);
 }

@@ -63,17 +63,22 @@ impl SocketIo {
     /// A connection in a namespace; else `connect_error`: its message and `data`.
     pub async fn connect(address: SocketAddr, namespace: &str, auth: &Value) -> Result<Self, Value> {
         let mut socket = Self::open(address, namespace).await;
-        socket.write(format!("{CONNECT}{}{auth}", socket.prefix)).await;
+        socket.joins(auth).await.expect("an answer to CONNECT").map(|()| socket)
+    }
+
+    /// Asks to join the namespace. `None` where the connection ended without an answer.
+    pub async fn joins(&mut self, auth: &Value) -> Option<Result<(), Value>> {
+        self.write(format!("{CONNECT}{}{auth}", self.prefix)).await;
         loop {
-            let text = socket.packet().await.expect("an answer to CONNECT");
+            let text = self.packet().await?;
             if let Some(rest) = text.strip_prefix(CONNECT_ERROR) {
-                return Err(read(rest.strip_prefix(&socket.prefix).expect("this namespace")));
+                return Some(Err(read(rest.strip_prefix(&self.prefix).expect("this namespace"))));
             }
             if let Some(rest) = text.strip_prefix(CONNECT) {
-                socket.connected = read(rest.strip_prefix(&socket.prefix).expect("this namespace"));
-                return Ok(socket);
+                self.connected = read(rest.strip_prefix(&self.prefix).expect("this namespace"));
+                return Some(Ok(()));
             }
-            socket.take(&text);
+            self.take(&text);
         }
     }
 

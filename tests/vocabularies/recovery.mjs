@@ -108,6 +108,28 @@ test('a client that answers from its own words does not hear them again, and ano
   for (const client of [talks, hears, laptop]) client.close();
 });
 
+test('after a kill too, one hears what one said on another device meanwhile', async () => {
+  const { chatId, hears, talks, say } = await pair('killed');
+  const laptop = await server.connect('/group', token('killed-hears'));
+  await hears.ask('send_message', { chatId, content: 'mine, before' });
+  await laptop.next('receive_message', (message) => message.content === 'mine, before');
+  await sleep(100);
+  hears.forget();
+  hears.io.io.reconnectionDelay(2_000);
+  hears.io.io.reconnectionDelayMax(2_000);
+  await server.down('SIGKILL');
+  await server.up();
+  await back(laptop);
+  await back(talks);
+  await laptop.ask('send_message', { chatId, content: 'from my laptop, after' });
+  await say('theirs');
+  await back(hears);
+  await hears.next('receive_message', (message) => message.content === 'theirs');
+  assert.equal(hears.io.recovered, true);
+  assert.deepEqual(told(hears, 'receive_message'), ['from my laptop, after']);
+  for (const client of [talks, hears, laptop]) client.close();
+});
+
 test('in many conversations at once, with long offsets', async () => {
   const ids = [];
   for (let one = 0; one < 40; one += 1) ids.push(await room('many-talks', 'many-hears'));

@@ -17,7 +17,7 @@ use super::recovery::Recovery;
 use super::{Outcome, Session, Standing, State};
 use crate::error::ChatError;
 use crate::protocol::command::QUEUE_MAX;
-use crate::protocol::{ConversationId, Event, Message, Reply, Seq, Topic, UserId};
+use crate::protocol::{ConversationId, Event, Message, Reply, Seq, Timestamp, Topic, UserId};
 use crate::vocabulary::{Audience, Fanout, Hearer};
 
 /// How long a session waits for its client to read before it looks again.
@@ -50,6 +50,8 @@ pub(super) struct Behind {
     topic: Option<Arc<Topic>>,
     /// One's own messages up to and with this place are no news to any of one's devices.
     pub(super) others_until: Seq,
+    /// One's own messages of before this moment are none either.
+    pub(super) own_before: Option<Timestamp>,
     /// What this session itself has sent meanwhile, where it is not told that.
     pub(super) own: Vec<Seq>,
 }
@@ -274,7 +276,10 @@ impl Session {
             place.told = message.seq;
             place.head = place.head.max(message.seq);
             let own = message.sender.id == user;
-            let skipped = own && (message.seq <= behind.others_until || behind.own.contains(&message.seq));
+            let skipped = own
+                && (message.seq <= behind.others_until
+                    || behind.own_before.is_some_and(|at| message.created_at < at)
+                    || behind.own.contains(&message.seq));
             let topic = behind.topic.clone();
             // What waited is told as it would have been on connecting, also to who has joined meanwhile.
             let waited = queue && message.seq <= behind.others_until;

@@ -147,6 +147,20 @@ impl Session {
     pub(super) fn note_told(&mut self, conversation: ConversationId, seq: Seq) {
         let Some(recovery) = &mut self.recovery else { return };
         recovery.note(conversation, seq);
+        if recovery.lost {
+            self.give_up();
+        }
+    }
+
+    /// It cannot be recovered any more: what is saved of it goes, so that an older offset finds nothing either.
+    fn give_up(&mut self) {
+        let Some(recovery) = &mut self.recovery else { return };
+        if !std::mem::take(&mut recovery.begun) {
+            return;
+        }
+        let change = Saving::Ended(recovery.identity.pid.clone(), self.id);
+        // Where the keeper has too much to do, the row goes when its time is over.
+        drop(self.door.keeper().map(|keeper| keeper.try_send(Save { change, done: None })));
     }
 
     /// One's own message, that one is not told.
@@ -172,23 +186,22 @@ impl Session {
             let joined = resumed.is_some_and(|resumed| resumed.joined.contains(&conversation));
             let join = joined.then_some(BEFORE_ANY);
             self.begin_behind(conversation, Place { head, join, ..Place::live(told) }, Seq(0));
-            self.skip_own(conversation, head);
+            self.skip_own(conversation);
         }
     }
 
-    /// What the session before sent itself was no news to its client. Where that was not written, none of one's own is told.
-    fn skip_own(&mut self, conversation: ConversationId, head: Seq) {
+    /// What the session before sent itself was no news to its client. Where that was not written, its process was killed: none of one's own
+    /// of before this one began is told.
+    fn skip_own(&mut self, conversation: ConversationId) {
         if self.codec.manner().echo {
             return;
         }
         let Some(resumed) = self.recovery.as_ref().and_then(|recovery| recovery.resumed.as_ref()) else { return };
-        let Some(place) = self.places.get_mut(&conversation) else { return };
-        if let Some(behind) = &mut place.behind {
-            if resumed.whole {
-                behind.own.extend(resumed.own.iter().filter(|(own, _)| *own == conversation).map(|(_, seq)| *seq));
-            } else {
-                behind.others_until = head;
-            }
+        let Some(behind) = self.places.get_mut(&conversation).and_then(|place| place.behind.as_mut()) else { return };
+        if resumed.whole {
+            behind.own.extend(resumed.own.iter().filter(|(own, _)| *own == conversation).map(|(_, seq)| *seq));
+        } else {
+            behind.own_before = Some(self.door.began());
         }
     }
 
@@ -236,9 +249,7 @@ impl Session {
             {
                 place.join = place.join.filter(|join| *join != BEFORE_ANY);
             }
-            if let Some(place) = session.places.get(&conversation).map(|place| place.head) {
-                session.skip_own(conversation, place);
-            }
+            session.skip_own(conversation);
             if again {
                 ctx.run_later(REJOIN_AFTER, move |session, ctx| session.rejoin_one(ctx, conversation, told));
             }
@@ -300,7 +311,7 @@ impl Session {
 
     /// Has the keeper write where this session stands.
     fn save(&mut self, joining: Option<ConversationId>, done: Option<oneshot::Sender<()>>) {
-        let Some(socket) = self.saved(joining) else { return };
+        let Some(socket) = self.saved(joining) else { return self.give_up() };
         let Some(recovery) = &mut self.recovery else { return };
         let fresh = !std::mem::replace(&mut recovery.begun, true);
         let change = Saving::Stands { socket, fresh, left: false };

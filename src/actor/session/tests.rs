@@ -18,7 +18,7 @@ use super::*;
 use crate::actor::outbox::{Outbox, Outgoing};
 use crate::protocol::command::Since;
 use crate::protocol::reply::Reply;
-use crate::protocol::{ConversationRef, Message as ChatMessage, MessageId, Timestamp, Topic};
+use crate::protocol::{ConversationRef, Message as ChatMessage, MessageId, Topic};
 use crate::vocabulary::{Call, Fanout, Manner, Vocabulary, Welcome};
 
 /// Writes each thing as few words, which is all that these tests compare.
@@ -130,6 +130,10 @@ impl Door for House {
 
     fn keeper(&self) -> Option<&Recipient<Save>> {
         None
+    }
+
+    fn began(&self) -> Timestamp {
+        Timestamp(0)
     }
 
     fn admit(&self, _: &Caller) -> Result<(), ChatError> {
