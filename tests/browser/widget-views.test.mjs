@@ -11,7 +11,7 @@ const AXE = await readFile(new URL('../node_modules/axe-core/axe.min.js', import
 /** What docs/widget.md promises of a conversation of 5,000 messages. */
 const MESSAGES = 5_000;
 const NODES_MAX = 2_000;
-const HEAP_MAX_BYTES = 16 * 1024 * 1024;
+const HEAP_MAX_BYTES = 8 * 1024 * 1024;
 /** A scroll that takes longer than this in one task is seen as a jerk. */
 const TASK_MAX_MS = 120;
 

@@ -89,6 +89,7 @@ test('two people chat: at once, in order, with marks, typing, presence and a tit
 test('messages of one sender within minutes stand together, and each day has its line', async () => {
   await both();
   for (const text of ['one', 'two']) await alice.say(text);
+  await until(() => bob.bodies(), ['one', 'two']);
   await bob.say('three');
   await until(() => alice.bodies().then(({ length }) => length), 3);
   assert.deepEqual(await alice.root.locator('.message').evaluateAll((rows) => rows.map((row) => row.classList.contains('follows'))), [false, true, false]);
