@@ -202,6 +202,14 @@ test('what people write, and what they and things are called, stays text', async
   assert.equal(await market.page.locator('.body :not(a), .name script, .name img, .title img, .about img').count(), 0, 'no text became an element');
 });
 
+test('asked for again and again, also at once, the demo is set up once', async () => {
+  const asked = await Promise.all(Array.from({ length: 8 }, () => fetch(server.url)));
+  assert.deepEqual(asked.map(({ status }) => status), Array(8).fill(200));
+  assert.equal((await fetch(server.url)).status, 200);
+  await until(() => backend.stored('demo-alice', 'order:demo').then(({ length }) => length), SAID_BEFORE);
+  assert.deepEqual(await stored(), []);
+});
+
 /** What the server holds since the demo was set up, oldest first. */
 async function stored() {
   const messages = await backend.stored('demo-alice', 'order:demo');

@@ -65,14 +65,14 @@ test('each of the people is somebody else, on each page, and a reload changes no
   const market = await open('one=alice.order&two=carol.inbox');
   await live(market.chat('one'));
   await until(() => market.chat('one').title.textContent(), 'Bob');
-  await market.choose('one', 'Dave');
+  await market.choose('one', 'David');
   await until(() => market.window('one').locator('h3').textContent(), 'Order 1043');
   await until(() => market.chat('one').title.textContent(), 'Carol');
   await market.choose('two', 'Bob');
   await until(() => market.window('two').locator('haggle-inbox .about').first().textContent(), 'Order 1042: two dining chairs');
   await market.choose('two', 'Item');
   await until(() => market.window('two').locator('haggle-button .fab').isVisible(), true);
-  assert.equal(new URL(market.page.url()).hash, '#one=dave.order&two=bob.item');
+  assert.equal(new URL(market.page.url()).hash, '#one=david.order&two=bob.item');
   await market.page.reload();
   await until(() => market.chat('one').title.textContent(), 'Carol');
   await until(() => market.window('two').getByRole('heading', { name: 'Walnut armchair, 1962' }).isVisible(), true);
@@ -165,6 +165,7 @@ test('the keyboard alone does everything', async () => {
   await page.keyboard.press('Tab');
   assert.equal(await focused(), 'Skip to the shop');
   await page.keyboard.press('Enter');
+  assert.equal(await page.locator('#windows').evaluate((element) => element === document.activeElement), true);
   await tabTo(await bob.text.getAttribute('aria-label'));
   await page.keyboard.type('by keyboard');
   await page.keyboard.press('Enter');

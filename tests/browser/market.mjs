@@ -14,12 +14,18 @@ export class Market {
 
   /** `view` is the address's fragment: `one=alice.order&two=bob.order`. */
   static async open(browser, server, view = '', options = {}) {
+    const market = await Market.blank(browser, options);
+    await market.page.goto(`${server.url}/#${view}`);
+    return market;
+  }
+
+  /** A page that is nowhere yet. */
+  static async blank(browser, options = {}) {
     const market = new Market();
     market.context = await browser.newContext({ viewport: { width: 1360, height: 1000 }, ...options });
     market.page = await market.context.newPage();
     market.page.setDefaultTimeout(PATIENCE_MS);
     market.#watch();
-    await market.page.goto(`${server.url}/#${view}`);
     return market;
   }
 

@@ -28,6 +28,12 @@ function begin() {
   windows.append(first.element);
   arrange();
   WIDE.addEventListener('change', arrange);
+  one(document, '.skip').addEventListener('click', (event) => {
+    // The fragment is taken.
+    event.preventDefault();
+    windows.focus();
+  });
+  window.addEventListener('hashchange', () => location.reload());
   second.addEventListener('click', () => {
     keep({ two: { person: state.one.person === 'bob' ? 'alice' : 'bob', page: 'inbox' } });
     arrange();

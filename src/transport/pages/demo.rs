@@ -14,11 +14,11 @@ use crate::protocol::{Caller, Command, ConversationRef, Person, UserId};
 const ALICE: &str = "demo-alice";
 const BOB: &str = "demo-bob";
 const CAROL: &str = "demo-carol";
-const DAVE: &str = "demo-dave";
+const DAVID: &str = "demo-david";
 
 /// Id, name and role; `web/js/demo/people.js` has them too.
 const PEOPLE: [(&str, &str, &str); 4] =
-    [(ALICE, "Alice", "customer"), (DAVE, "Dave", "customer"), (BOB, "Bob", "seller"), (CAROL, "Carol", "manager")];
+    [(ALICE, "Alice", "customer"), (DAVID, "David", "customer"), (BOB, "Bob", "seller"), (CAROL, "Carol", "manager")];
 
 /// Kind, id, title and, where somebody sells it, who.
 const SUBJECTS: [(&str, &str, &str, Option<&str>); 3] = [
@@ -55,11 +55,11 @@ const TALKS: [Talk; 5] = [
         key: "order:demo-2",
         title: None,
         subject: Some(("order", "demo-2")),
-        people: [(DAVE, "buyer"), (CAROL, "manager")],
+        people: [(DAVID, "buyer"), (CAROL, "manager")],
         said: &[
-            (DAVE, "The lamp arrived with a dent in its shade."),
+            (DAVID, "The lamp arrived with a dent in its shade."),
             (CAROL, "I am sorry. Would you like a new shade, or your money back?"),
-            (DAVE, "A new shade, please."),
+            (DAVID, "A new shade, please."),
         ],
     },
     Talk {
@@ -70,11 +70,11 @@ const TALKS: [Talk; 5] = [
         said: &[(ALICE, "Hello, do your carriers bring furniture up to the third floor?")],
     },
     Talk {
-        key: "item:demo:demo-dave",
+        key: "item:demo:demo-david",
         title: None,
         subject: Some(("item", "demo")),
-        people: [(DAVE, "buyer"), (BOB, "seller")],
-        said: &[(DAVE, "Is the armchair still available? I could pick it up on Saturday.")],
+        people: [(DAVID, "buyer"), (BOB, "seller")],
+        said: &[(DAVID, "Is the armchair still available? I could pick it up on Saturday.")],
     },
     Talk {
         key: "order:demo",

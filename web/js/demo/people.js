@@ -3,7 +3,7 @@
  */
 
 /**
- * @typedef {'alice' | 'dave' | 'bob' | 'carol'} PersonName
+ * @typedef {'alice' | 'david' | 'bob' | 'carol'} PersonName
  * @typedef {'item' | 'order' | 'inbox'} PageName
  *
  * @typedef {object} Person
@@ -32,7 +32,7 @@ const lamp = { key: 'order:demo-2', title: 'Order 1043', total: '€ 85', lines:
 /** @type {Record<PersonName, Person>} */
 export const PEOPLE = {
   alice: { id: 'demo-alice', name: 'Alice', role: 'customer', page: 'item', order: chairs },
-  dave: { id: 'demo-dave', name: 'Dave', role: 'customer', page: 'order', order: lamp },
+  david: { id: 'demo-david', name: 'David', role: 'customer', page: 'order', order: lamp },
   bob: { id: 'demo-bob', name: 'Bob', role: 'seller', page: 'inbox', order: chairs },
   carol: { id: 'demo-carol', name: 'Carol', role: 'manager', page: 'inbox', order: lamp },
 };

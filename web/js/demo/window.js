@@ -161,7 +161,7 @@ const BUILD = {
     one(site, '.slot').append(...elements);
   },
   inbox(site, person, elements) {
-    one(site, 'h3').textContent = { customer: 'Your conversations', seller: 'Your buyers' }[person.role] ?? 'Support';
+    one(site, 'h3').textContent = { customer: 'Your messages', seller: 'Your messages' }[person.role] ?? 'Support';
     const choose = document.createElement('p');
     choose.className = 'choose';
     choose.textContent = 'Choose a conversation.';
