@@ -168,6 +168,8 @@ test('what is unread has a divider, and the newest is one press away', async () 
   await openShop(bob.page, server, chatTag('bob'));
   await until(() => bob.divider.isVisible(), true);
   assert.equal(await bob.divider.textContent(), 'New messages');
+  const [line, view] = [await bob.divider.boundingBox(), await bob.scroll.boundingBox()];
+  assert.ok(line.y >= view.y && line.y < view.y + 40, `the divider is at ${line.y}, in a view from ${view.y}`);
   assert.equal(await bob.divider.evaluate((divider) => divider.nextElementSibling.querySelector('.body').textContent), 'new 1');
   await until(() => bob.jump.isVisible(), true);
   assert.match(await bob.jump.textContent(), /30/);

@@ -276,8 +276,9 @@ class ChatView {
     this.#askDetails();
     this.#drawHead();
     this.#divide();
-    this.#messages.draw(user?.user_id ?? '');
+    // First: it takes room, and the messages are placed by what is above them.
     this.#drawEmpty();
+    this.#messages.draw(user?.user_id ?? '');
     this.#drawTyping();
     this.#drawNotice();
     this.#attend();
@@ -344,7 +345,8 @@ class ChatView {
 
   #drawEmpty() {
     const { empty } = this.#parts;
-    empty.hidden = !this.#messages.isEmpty || this.#isAbsent;
+    const { messages, pending } = this.#conversation;
+    empty.hidden = messages.length + pending.length > 0 || this.#isAbsent;
     write(empty, this.#locale.say(this.#conversation.loaded ? 'empty' : 'loading'));
   }
 

@@ -25,6 +25,8 @@ const FILL_STEPS_MAX = 4;
 const UNREAD_PAGES_MAX = 6;
 /** Pixels from the newest message that still count as being there. */
 const END_PX = 48;
+/** Pixels above the unread divider in the first view. */
+const DIVIDER_PX = 12;
 /** Milliseconds within which messages of one sender stand together. */
 const TOGETHER_MS = 5 * 60 * 1_000;
 
@@ -154,13 +156,14 @@ export class Messages {
 
   /** The first view: what is unread, from its beginning, or the newest. */
   #place() {
-    this.isPlaced = true;
     const at = this.#dividerAt();
     if (at >= 0) this.#show(Math.max(0, at - STEP / 4), this.#conversation.messages.length, 'start');
+    this.isPlaced = true;
     const divider = /** @type {HTMLElement | null} */ (this.#list.querySelector('.divider'));
-    const unreadPx = divider ? this.#scroll.scrollHeight - divider.offsetTop : 0;
+    const abovePx = divider ? divider.getBoundingClientRect().top - this.#scroll.getBoundingClientRect().top : 0;
+    const unreadPx = this.#scroll.scrollHeight - this.#scroll.scrollTop - abovePx;
     if (!divider || unreadPx < this.#scroll.clientHeight) return this.keepEnd();
-    this.#scroll.scrollTop = divider.offsetTop - 12;
+    this.#scroll.scrollTop += abovePx - DIVIDER_PX;
     this.scrolled();
   }
 

@@ -109,7 +109,8 @@ export const chat = sheet(`
     text-underline-offset: 0.18em;
   }
   .fresh { animation: arrive 180ms ease-out; }
-  @keyframes arrive { from { opacity: 0; transform: translateY(6px); } }
+  /* No movement: what is measured to keep the rest in place must be where it stays. */
+  @keyframes arrive { from { opacity: 0; } }
 
   .jump {
     display: flex;
