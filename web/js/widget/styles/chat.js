@@ -94,7 +94,8 @@ export const chat = sheet(`
   .mark .icon { inline-size: 1.125rem; block-size: 1rem; stroke-width: 1.6; }
   /* Not by colour alone: what was read stands on a ground of its own. */
   .mark[data-mark="read"] { padding-inline: 0.15rem; margin-inline-start: 0.1rem; background: #b6f5dd; color: #06382b; }
-  .waiting .bubble { opacity: 0.86; }
+  .waiting .bubble { opacity: 0.92; }
+  .waiting .meta { opacity: 1; }
   .message.failed { max-inline-size: 100%; }
   .failed .bubble { max-inline-size: min(84%, 34rem); outline: 2px solid var(--bad); outline-offset: 1px; }
   .failure { margin-block-start: 0.25rem; color: var(--bad); font-size: 0.8125rem; text-align: end; }
