@@ -177,6 +177,7 @@ test('the token comes from the cookie or the fragment; somebody else\'s, or none
   const bob = await Visitor.come('/healthz');
   await without(bob);
   await bob.page.goto(`${server.url}/chat.html?orderId=42&userId=bob#token=${fragment}`);
+  assert.equal(await bob.page.evaluate(() => location.hash), '', 'the token stands in the address');
   await bob.live();
   await bob.say('by the fragment');
   await until(() => alice.bodies(), ['by the fragment']);
@@ -256,6 +257,7 @@ test('an item: the token by the fragment, and who may not come in', async () => 
   assert.equal(await nobody.page.locator('h1').textContent(), 'Please sign in');
   await shoot(nobody.page, 'chat-7-refused');
   const alice = await Visitor.come(`/chat/7#token=${await token('alice')}`);
+  assert.equal(await alice.page.evaluate(() => location.hash), '', 'the token stands in the address');
   await alice.live();
   await alice.say('by the fragment');
   await until(() => alice.bodies(), ['by the fragment']);

@@ -315,8 +315,8 @@
   }
 
   /**
-   * Where a token may come from, in this order: as given; else the cookie, which the server reads by itself; the page's `#token=`; in
-   * development the server.
+   * Where a token may come from, in this order: as given; else the cookie, which the server reads by itself; what the page's `#token=`
+   * brought; in development the server.
    *
    * @param {string} userId
    * @param {string} url
@@ -326,14 +326,36 @@
     if (given) return [async () => (typeof given === 'function' ? given() : given)];
     /** @type {(() => string | undefined | Promise<string | undefined>)[]} */
     const all = [() => undefined];
-    const fragment = new URLSearchParams(globalThis.location?.hash.slice(1)).get('token');
-    if (fragment) all.push(() => fragment);
+    if (brought) all.push(() => brought);
     all.push(async () => {
       const answer = await fetch(`${url}/dev/token?${new URLSearchParams({ userId })}`);
       return answer.ok ? (await answer.json()).token : undefined;
     });
     return all;
   }
+
+  /**
+   * The token that this page's address brought as `#token=`. It leaves the address at once, where it could be seen, copied or kept in
+   * a history, and stays with this tab for when the page is loaded again.
+   */
+  function taken() {
+    const address = globalThis.location;
+    if (!address) return null;
+    const kept = `haggle.token ${address.pathname}${address.search}`;
+    const fields = new URLSearchParams(address.hash.slice(1));
+    const token = fields.get('token');
+    try {
+      if (!token) return sessionStorage.getItem(kept);
+      sessionStorage.setItem(kept, token);
+    } catch {
+      // A browser that keeps nothing asks again.
+    }
+    fields.delete('token');
+    const rest = String(fields);
+    history.replaceState(history.state, '', `${address.pathname}${address.search}${rest ? `#${rest}` : ''}`);
+    return token;
+  }
+  const brought = taken();
 
   /** Messages a page. */
   const PAGE = 50;

@@ -6,16 +6,17 @@
   'use strict';
   if (document.querySelector('main')?.dataset.code !== 'unauthorized') return;
 
+  /** Where this tab keeps a token for this page; its own script looks there too. */
+  const kept = `haggle.token ${location.pathname}${location.search}`;
+
   async function token() {
     const given = new URLSearchParams(location.hash.slice(1)).get('token');
     const userId = new URLSearchParams(location.search).get('userId');
-    if (given || !userId) return given;
+    // Out of the address at once, where it could be seen, copied or kept in a history.
+    if (given) history.replaceState(history.state, '', `${location.pathname}${location.search}`);
+    if (given || !userId) return given ?? sessionStorage.getItem(kept);
     const answer = await fetch(`/dev/token?${new URLSearchParams({ userId })}`);
-    if (!answer.ok) return null;
-    const fresh = (await answer.json()).token;
-    // The page's own script finds it there.
-    history.replaceState(null, '', `#token=${fresh}`);
-    return fresh;
+    return answer.ok ? (await answer.json()).token : null;
   }
 
   async function enter() {
@@ -24,6 +25,7 @@
     const answer = await fetch(location.pathname + location.search, { headers: { authorization: `Bearer ${found}` } });
     const page = await answer.text();
     if (answer.status === 401) return;
+    sessionStorage.setItem(kept, found);
     document.open();
     document.write(page);
     document.close();
