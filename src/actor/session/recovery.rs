@@ -160,7 +160,7 @@ impl Session {
         }
         let change = Saving::Ended(recovery.identity.pid.clone(), self.id);
         // Where the keeper has too much to do, the row goes when its time is over.
-        drop(self.door.keeper().map(|keeper| keeper.try_send(Save { change, done: None })));
+        let _ = self.door.keeper().is_some_and(|keeper| keeper.try_send(Save { change, done: None }).is_ok());
     }
 
     /// One's own message, that one is not told.
