@@ -189,7 +189,8 @@ export class View {
     const first = this.#held.keys().next().value;
     const rows = this.#rows(messages, pending);
     // What the server wrote there is drawn anew, as everything else is.
-    for (const element of [...list.children]) if (![...rows.values()].includes(/** @type {HTMLElement} */ (element))) element.remove();
+    const kept = new Set(rows.values());
+    for (const element of [...list.children]) if (!kept.has(/** @type {HTMLElement} */ (element))) element.remove();
     let at = list.firstElementChild;
     for (const element of rows.values()) {
       if (element === at) at = element.nextElementSibling;
