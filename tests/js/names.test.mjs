@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Locale } from '../../web/js/widget/locale.js';
-import { clean, isEmojiOnly, shownName } from '../../web/js/widget/text.js';
+import { clean, isEmojiOnly, linked, shownName } from '../../web/js/widget/text.js';
 
 test('what cannot be seen is left out of a name, and what people write with stays', () => {
   const rows = [
@@ -35,8 +35,22 @@ test('a name that could pass for another\'s shows its id', () => {
   assert.equal(tag('ivan', 'Иван Smith'), '', 'two scripts in two words are usual');
   assert.equal(tag('eve', 'Robert\u200b'), 'eve', 'also where nobody of that name is here');
   assert.equal(tag('eve', 'carol'), 'eve', 'also another one\'s id');
+  for (const [name, twin] of [['داود', 'د\u200cاود'], ['Shop❤', 'Shop❤\ufe0f']]) {
+    assert.equal(shownName('eve', twin, [{ user_id: 'bob', name }]).tag, 'eve', 'also by what may stay in a name');
+  }
   assert.deepEqual(shownName('e\u202eve', '\u200b'), { text: 'eve', tag: '' });
   assert.equal([...shownName('x', 'n'.repeat(500)).text].length, 80);
+});
+
+test('a link that ends in thousands of signs does not keep the page busy', () => {
+  globalThis.document = /** @type {any} */ ({ createElement: () => ({}) });
+  const body = `http://shop.example/a${'.'.repeat(1_980)}x${')'.repeat(1_980)}`;
+  const before = performance.now();
+  const [link, rest] = linked(body);
+  assert.ok(performance.now() - before < 200);
+  assert.equal(link.textContent, body.slice(0, -1_980));
+  assert.equal(rest.length, 1_980);
+  delete globalThis.document;
 });
 
 test('a few emoji are told from texts', () => {

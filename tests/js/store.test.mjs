@@ -1,6 +1,7 @@
 // What is kept of unsent messages across closing the page.
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
+import { conversationOf } from '../../web/js/widget/context.js';
 import { FakeSocket } from './fake-socket.mjs';
 import { admit, authenticate, client, joined, message, pass, setUp, settle, tearDown } from './support.mjs';
 
@@ -79,6 +80,24 @@ test('what was written before the first connection is kept once it is joined', a
   await settle();
   await admit(socket, 0);
   assert.equal(store.length, 1);
+});
+
+test('what was written offline is sent though nobody looks at its conversation any more, and then it is left', async () => {
+  const { chat } = client(undefined, { store: null });
+  const { conversation, release } = conversationOf(chat, 'order:42', true);
+  conversation.send('and gone');
+  release();
+  await pass(2_000);
+  chat.connect();
+  const socket = await authenticate();
+  socket.reply('history', { messages: [], has_more: false });
+  await settle();
+  await admit(socket, 0);
+  assert.deepEqual(bodies(socket), ['and gone']);
+  socket.reply('send', { message: message(1, { from: 'alice', client_id: socket.frames('send')[0].client_id }) });
+  await pass(2_000);
+  await pass(2_000);
+  assert.equal(socket.frames('leave').length, 1);
 });
 
 test('another user of the same browser neither sees nor sends it', async () => {

@@ -244,7 +244,7 @@
       }
       this.add([message]);
       if (!news) return;
-      if (message.senderId !== this.userId) this.view?.announce(`${message.senderName}: ${message.body}`);
+      if (message.senderId !== this.userId) this.view?.announce(`${this.view.called(message.senderId, message.senderName)}: ${message.body}`);
       this.tell('message', message);
       this.attend();
     }
@@ -428,7 +428,7 @@
     #types({ userId, name, isTyping }) {
       if (isTyping) this.#typists.set(userId, name);
       else this.#typists.delete(userId);
-      const names = [...this.#typists.values()];
+      const names = Array.from(this.#typists, ([id, typist]) => this.view?.called(id, typist) ?? typist);
       this.write('typing', names.length === 0 ? '' : names.length === 1 ? `${names[0]} is typing` : 'Several are typing');
       if (name) this.tell('typing', { userId, name, isTyping });
     }
@@ -436,7 +436,8 @@
     /** @param {'joined' | 'left'} what @param {{userId: string, name: string}} person */
     #comes(what, person) {
       this.#types({ userId: person.userId, name: '', isTyping: false });
-      this.write('presence', what === 'joined' ? `${person.name} is here` : `${person.name} has left`);
+      const name = this.view?.called(person.userId, person.name) ?? person.name;
+      this.write('presence', what === 'joined' ? `${name} is here` : `${name} has left`);
       this.tell(what, person);
     }
 

@@ -3,6 +3,8 @@
  * wrote goes in as `textContent`.
  */
 
+import { shownName } from '../widget/text.js';
+
 /** Characters that a message may have. */
 const BODY_MAX = 4_000;
 /** Milliseconds within which messages of one sender stand together. */
@@ -44,6 +46,8 @@ export class View {
   /** @type {Map<string, HTMLElement>} */
   #held = new Map();
   #atEnd = true;
+  /** @type {Map<string, string>} Those who have spoken, by id: nobody's name may pass for one of theirs. */
+  #speakers = new Map();
   /** @type {Person} */
   #person;
 
@@ -180,6 +184,12 @@ export class View {
     while (announcer && announcer.childElementCount > ANNOUNCED_MAX) announcer.firstElementChild?.remove();
   }
 
+  /** A name that passes for nobody else's. @param {string} userId @param {string} name */
+  called(userId, name) {
+    const { text, tag } = shownName(userId, name, Array.from(this.#speakers, ([user_id, known]) => ({ user_id, name: known })));
+    return tag ? `${text} (${tag})` : text;
+  }
+
   /** Brings the list to what there is, touching only what differs. @param {Message[]} messages @param {Iterable<Pending>} pending */
   draw(messages, pending) {
     const list = this.find('messages');
@@ -189,7 +199,8 @@ export class View {
     const first = this.#held.keys().next().value;
     const rows = this.#rows(messages, pending);
     // What the server wrote there is drawn anew, as everything else is.
-    for (const element of [...list.children]) if (![...rows.values()].includes(/** @type {HTMLElement} */ (element))) element.remove();
+    const kept = new Set(rows.values());
+    for (const element of [...list.children]) if (!kept.has(/** @type {HTMLElement} */ (element))) element.remove();
     let at = list.firstElementChild;
     for (const element of rows.values()) {
       if (element === at) at = element.nextElementSibling;
@@ -212,6 +223,7 @@ export class View {
   #rows(messages, pending) {
     /** @type {Map<string, HTMLElement>} */
     const rows = new Map();
+    for (const { senderId, senderName } of messages) this.#speakers.set(senderId, senderName);
     /** @type {Message | undefined} */
     let before;
     const lastOwn = messages.findLast(({ senderId }) => senderId === this.#me);
@@ -241,7 +253,7 @@ export class View {
    * @param {{follows: boolean, mark: string}} how
    */
   #row(key, { id, senderId, senderName, body, at }, { follows, mark }) {
-    const row = this.#held.get(key) ?? this.#blank(senderId === this.#me ? 'You' : senderName, body, at);
+    const row = this.#held.get(key) ?? this.#blank(senderId === this.#me ? 'You' : this.called(senderId, senderName), body, at);
     row.classList.toggle('mine', senderId === this.#me);
     row.classList.toggle('follows', follows);
     row.classList.toggle('waiting', mark === 'Sending');

@@ -49,6 +49,8 @@ export class Conversation extends Emitter {
   id = null;
   /** Whether live messages arrive. */
   joined = false;
+  /** @type {HaggleError | undefined} Why it cannot be joined, as `error` has told. */
+  trouble;
   /** @type {Map<string, Participant>} */
   #participants = new Map();
   /** @type {Map<string, {name: string, timer: any}>} */
@@ -280,6 +282,7 @@ export class Conversation extends Emitter {
   suspend() {
     this.#turn += 1;
     this.joined = false;
+    this.trouble = undefined;
     this.#typingToldAt = 0;
     for (const timer of [this.#retryTimer, this.#gapTimer, this.#receivedTimer, this.#stopTimer]) clearTimeout(timer);
     this.#gapTimer = this.#receivedTimer = undefined;
@@ -350,6 +353,7 @@ export class Conversation extends Emitter {
   #entered(reply) {
     if (reply.last_seq < (this.#timeline.cursor ?? 0)) return this.#startOver();
     const first = this.id === null;
+    this.trouble = undefined;
     this.id = reply.conversation;
     this.joined = true;
     if (first && this.#me) this.#outbox.keepIn(new Keep(this.#store, [this.#server, this.#me, reply.conversation]));
@@ -385,6 +389,7 @@ export class Conversation extends Emitter {
       const waitMs = error.retryAfter === undefined ? RETRY_MS : error.retryAfter * 1_000;
       this.#retryTimer = setTimeout(() => void this.resume(), waitMs);
     } else {
+      this.trouble = error;
       this.emit('error', error);
     }
   }

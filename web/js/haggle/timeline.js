@@ -71,6 +71,8 @@ export class Timeline {
    */
   prepend(page, hasOlder) {
     const first = this.#messages[0]?.seq ?? Infinity;
+    // What was asked for may no longer meet what is here: older messages were let go meanwhile.
+    if (page.length > 0 && !page.some(({ seq }) => seq === first - 1)) return;
     this.#messages = [...page.filter((message) => message.seq < first), ...this.#messages];
     this.hasOlder = hasOlder;
   }

@@ -128,6 +128,8 @@ class ChatView {
     this.#host = host;
     this.#client = client;
     this.#conversation = conversation;
+    // Another element may have asked for it before.
+    this.#trouble = conversation.trouble;
     this.#signal = signal;
     this.#tell = tell;
     this.#locale = host.locale;

@@ -51,16 +51,24 @@ export function conversationOf(client, ref, isShared) {
   const counts = shown.get(client) ?? new Map();
   shown.set(client, counts);
   counts.set(ref, (counts.get(ref) ?? 0) + 1);
+  const conversation = client.conversation(ref);
   return {
-    conversation: client.conversation(ref),
+    conversation,
     release: () => {
       counts.set(ref, (counts.get(ref) ?? 1) - 1);
-      if (!isShared) return;
-      setTimeout(() => {
-        if (counts.get(ref) === 0) client.leave(ref);
-      }, LINGER_MS);
+      if (isShared) setTimeout(leaveOnceSent, LINGER_MS);
     },
   };
+
+  /** What waits to be sent goes out first, also where nobody looks any more. */
+  function leaveOnceSent() {
+    if (counts.get(ref) !== 0) return;
+    if (!conversation.pending.some(({ error }) => !error)) return client.leave(ref);
+    const off = conversation.on('change', () => {
+      off();
+      setTimeout(leaveOnceSent, LINGER_MS);
+    });
+  }
 }
 
 /**

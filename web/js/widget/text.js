@@ -26,7 +26,7 @@ const LATIN = /\p{Script=Latin}/u;
 const LOOKS_LATIN = /[\p{Script=Cyrillic}\p{Script=Greek}\p{Script=Armenian}\p{Script=Cherokee}]/u;
 
 const LINK = /\bhttps?:\/\/[^\s<>"'`\p{Cc}\p{Default_Ignorable_Code_Point}]+/giu;
-const AFTER_LINK = /[.,;:!?…。，；：！？'"”’»*_~]+$/u;
+const AFTER_LINK = /[.,;:!?…。，；：！？'"”’»*_~]/u;
 const PAIRS = /** @type {const} */ ({ ')': '(', ']': '[', '}': '{' });
 const ONLY_EMOJI = /^(?:\p{Extended_Pictographic}[\ufe0f\p{Emoji_Modifier}]*(?:\u200d\p{Extended_Pictographic}[\ufe0f\p{Emoji_Modifier}]*)*|\p{Regional_Indicator}{2}|\s){1,5}$/u;
 
@@ -166,16 +166,17 @@ function tryUrl(text) {
  * @param {string} text
  */
 function trimmed(text) {
-  let link = text;
-  for (;;) {
-    const shorter = link.replace(AFTER_LINK, '');
-    const last = /** @type {keyof typeof PAIRS} */ (shorter.at(-1));
-    const open = PAIRS[last];
-    const isLoose = open !== undefined && shorter.split(last).length > shorter.split(open).length;
-    const next = isLoose ? shorter.slice(0, -1) : shorter;
-    if (next === link) return link;
-    link = next;
+  const count = (/** @type {string} */ sign) => text.split(sign).length - 1;
+  const loose = new Map(Object.entries(PAIRS).map(([close, open]) => [close, count(close) - count(open)]));
+  let end = text.length;
+  // Sign by sign: a text of 4,000 of them must not keep the page busy.
+  for (; end > 0; end -= 1) {
+    const last = text.charAt(end - 1);
+    const over = loose.get(last) ?? 0;
+    if (over > 0) loose.set(last, over - 1);
+    else if (!AFTER_LINK.test(last)) break;
   }
+  return text.slice(0, end);
 }
 
 /** @param {string} text */
@@ -193,7 +194,7 @@ function shapeOf(name) {
   const known = shapes.get(name);
   if (known !== undefined) return known;
   if (shapes.size >= SHAPES_MAX) shapes.clear();
-  const shape = clean(name).normalize('NFKC').toLowerCase().replace(/[\s\p{P}]/gu, '');
+  const shape = clean(name).normalize('NFKC').toLowerCase().replace(/[\s\p{P}\p{Default_Ignorable_Code_Point}]/gu, '');
   shapes.set(name, shape);
   return shape;
 }
