@@ -9,11 +9,10 @@ use sea_orm::{FromQueryResult, Value};
 
 use super::Store;
 use super::failure::Failure;
-use super::rows::{MessageRow, PersonRow, count};
-use super::sql::{message_columns, numbers, person_columns, unread_count};
+use super::rows::{MessageRow, PersonRow, SubjectRow, count};
+use super::sql::{message_columns, numbers, person_columns, subject_columns, unread_count};
 use crate::error::ChatError;
 use crate::protocol::command::{Conversations, ListCursor, PARTICIPANTS_MAX};
-use crate::protocol::model::Subject;
 use crate::protocol::reply::{Unread, UnreadIn};
 use crate::protocol::{Conversation, ConversationId, ConversationRef, Message, Participant, Seq, Timestamp, UserId};
 
@@ -23,9 +22,9 @@ pub const LISTED_PARTICIPANTS_MAX: i64 = 100;
 macro_rules! conversation_columns {
     () => {
         concat!(
-            "c.id AS c_id, c.key, c.kind AS c_kind, c.title, c.subject_kind, c.subject_id, s.title AS subject_title, ",
-            "s.owner_id AS subject_owner, ",
-            "(SELECT f.sender_id FROM message AS f WHERE f.conversation_id = c.id AND f.seq = 1) AS opener, ",
+            "c.id AS c_id, c.key, c.kind AS c_kind, c.title, ",
+            subject_columns!(),
+            ", (SELECT f.sender_id FROM message AS f WHERE f.conversation_id = c.id AND f.seq = 1) AS opener, ",
             "c.active_at_ms, c.created_at_ms AS c_created_at_ms, ",
             message_columns!()
         )
@@ -106,10 +105,8 @@ struct ConversationRow {
     key: Option<String>,
     c_kind: String,
     title: Option<String>,
-    subject_kind: Option<String>,
-    subject_id: Option<String>,
-    subject_title: Option<String>,
-    subject_owner: Option<String>,
+    #[sea_orm(nested)]
+    subject: SubjectRow,
     opener: Option<String>,
     active_at_ms: i64,
     c_created_at_ms: i64,
@@ -142,12 +139,7 @@ impl From<ConversationRow> for Conversation {
             key: text(row.key),
             kind: row.c_kind.into(),
             title: text(row.title),
-            subject: row.subject_kind.zip(row.subject_id).map(|(kind, id)| Subject {
-                kind: kind.into(),
-                id: id.into(),
-                title: row.subject_title.map(Into::into),
-                owner: row.subject_owner.as_deref().map(UserId::stored),
-            }),
+            subject: row.subject.subject(),
             participants: Vec::new(),
             last_message: row.last_message.map(Message::from),
             opener: row.opener.as_deref().map(UserId::stored),

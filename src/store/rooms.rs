@@ -7,11 +7,11 @@ use std::sync::Arc;
 use sea_orm::FromQueryResult;
 
 use super::Store;
-use super::rows::{PersonRow, count};
-use super::sql::person_columns;
+use super::rows::{PersonRow, SubjectRow, count};
+use super::sql::{person_columns, subject_columns};
 use crate::error::ChatError;
-use crate::protocol::model::{Subject, TOPIC_PEOPLE_MAX, Topic};
-use crate::protocol::{ConversationId, Person, Seq, UserId};
+use crate::protocol::model::{TOPIC_PEOPLE_MAX, Topic};
+use crate::protocol::{ConversationId, Person, Seq};
 
 /// A conversation with everyone in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,10 +46,8 @@ struct SeatRow {
     last_seq: i64,
     c_key: Option<String>,
     c_kind: String,
-    subject_kind: Option<String>,
-    subject_id: Option<String>,
-    subject_title: Option<String>,
-    subject_owner: Option<String>,
+    #[sea_orm(nested)]
+    subject: SubjectRow,
     seat_role: Option<String>,
     received_seq: Option<i64>,
     read_seq: Option<i64>,
@@ -60,8 +58,9 @@ struct SeatRow {
 
 /// One statement, so that the newest place and the cursors are of the same moment.
 pub(super) const ROOM: &str = concat!(
-    "SELECT c.last_seq, c.key AS c_key, c.kind AS c_kind, c.subject_kind, c.subject_id, s.title AS subject_title, ",
-    "s.owner_id AS subject_owner, p.role AS seat_role, p.received_seq, p.read_seq, ",
+    "SELECT c.last_seq, c.key AS c_key, c.kind AS c_kind, p.role AS seat_role, p.received_seq, p.read_seq, ",
+    subject_columns!(),
+    ", ",
     person_columns!(),
     ", (SELECT count(*) FROM message AS o WHERE o.conversation_id = p.conversation_id AND o.sender_id = p.user_id ",
     "AND o.seq > p.read_seq) AS own_after_read FROM conversation AS c ",
@@ -93,14 +92,13 @@ impl Store {
 }
 
 fn topic(id: ConversationId, row: &SeatRow) -> Topic {
-    let text = |text: &Option<String>| text.as_deref().map(Arc::<str>::from);
-    let subject = text(&row.subject_kind).zip(text(&row.subject_id)).map(|(kind, id)| Subject {
-        kind,
+    Topic {
         id,
-        title: text(&row.subject_title),
-        owner: row.subject_owner.as_deref().map(UserId::stored),
-    });
-    Topic { id, key: text(&row.c_key), kind: row.c_kind.as_str().into(), subject, people: Vec::new() }
+        key: row.c_key.as_deref().map(Into::into),
+        kind: row.c_kind.as_str().into(),
+        subject: row.subject.subject(),
+        people: Vec::new(),
+    }
 }
 
 fn seat(row: SeatRow) -> Option<Seat> {

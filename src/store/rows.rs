@@ -4,6 +4,7 @@
 
 use sea_orm::FromQueryResult;
 
+use crate::protocol::model::Subject;
 use crate::protocol::{ClientId, ConversationId, Message, MessageId, Person, Seq, Timestamp, UserId};
 
 #[derive(Debug, FromQueryResult)]
@@ -50,6 +51,26 @@ pub(super) struct PersonRow {
 impl From<PersonRow> for Person {
     fn from(row: PersonRow) -> Self {
         Self { id: UserId::stored(&row.user_id), name: row.user_name.into(), role: row.user_role.into() }
+    }
+}
+
+/// What a conversation is about; all `None` where it is about nothing.
+#[derive(Debug, FromQueryResult)]
+pub(super) struct SubjectRow {
+    subject_kind: Option<String>,
+    subject_id: Option<String>,
+    subject_title: Option<String>,
+    subject_owner: Option<String>,
+}
+
+impl SubjectRow {
+    pub(super) fn subject(&self) -> Option<Subject> {
+        Some(Subject {
+            kind: self.subject_kind.as_deref()?.into(),
+            id: self.subject_id.as_deref()?.into(),
+            title: self.subject_title.as_deref().map(Into::into),
+            owner: self.subject_owner.as_deref().map(UserId::stored),
+        })
     }
 }
 

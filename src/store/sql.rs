@@ -29,11 +29,20 @@ macro_rules! unread_count {
     };
 }
 
+/// The columns of a `SubjectRow`, of `conversation AS c` with `subject AS s` as its subject.
+macro_rules! subject_columns {
+    () => {
+        "c.subject_kind, c.subject_id, s.title AS subject_title, s.owner_id AS subject_owner"
+    };
+}
+
 /// The columns of a `TopicRow` beside its person's, of what [`topic_joins`] joins.
 macro_rules! topic_columns {
     () => {
-        "c.id AS c_id, c.key AS c_key, c.kind AS c_kind, c.last_seq AS c_last_seq, c.subject_kind, c.subject_id, \
-         s.title AS subject_title, s.owner_id AS subject_owner, p.role AS seat_role"
+        concat!(
+            "c.id AS c_id, c.key AS c_key, c.kind AS c_kind, c.last_seq AS c_last_seq, p.role AS seat_role, ",
+            $crate::store::sql::subject_columns!()
+        )
     };
 }
 
@@ -46,7 +55,7 @@ macro_rules! topic_joins {
     };
 }
 
-pub(super) use {message_columns, person_columns, topic_columns, topic_joins, unread_count};
+pub(super) use {message_columns, person_columns, subject_columns, topic_columns, topic_joins, unread_count};
 
 /// A list of texts as one parameter: an array on PostgreSQL (SeaORM's know no NULL), JSON on SQLite.
 pub(super) fn texts<'a>(backend: DbBackend, texts: impl IntoIterator<Item = &'a str>) -> Value {

@@ -9,10 +9,10 @@ use sea_orm::{FromQueryResult, Value};
 
 use super::Store;
 use super::failure::Failure;
-use super::rows::PersonRow;
+use super::rows::{PersonRow, SubjectRow};
 use super::sql::{numbers, person_columns, topic_columns, topic_joins};
 use crate::error::ChatError;
-use crate::protocol::model::{Subject, Topic};
+use crate::protocol::model::Topic;
 use crate::protocol::{ConversationId, ConversationRef, Seq, UserId};
 
 /// Conversations of one user whose places are read, those with the newest activity first.
@@ -83,10 +83,8 @@ pub(super) struct TopicRow {
     c_key: Option<String>,
     c_kind: String,
     c_last_seq: i64,
-    subject_kind: Option<String>,
-    subject_id: Option<String>,
-    subject_title: Option<String>,
-    subject_owner: Option<String>,
+    #[sea_orm(nested)]
+    subject: SubjectRow,
     seat_role: Option<String>,
     #[sea_orm(nested)]
     person: Option<PersonRow>,
@@ -172,18 +170,11 @@ pub(super) fn gathered(rows: Vec<TopicRow>) -> Vec<Placed> {
         match all.last_mut() {
             Some((topic, _)) if topic.id.0 == row.c_id => topic.people.extend(person),
             _ => {
-                let text = |text: Option<String>| text.map(Arc::<str>::from);
-                let subject = row.subject_kind.zip(row.subject_id).map(|(kind, id)| Subject {
-                    kind: kind.into(),
-                    id: id.into(),
-                    title: text(row.subject_title),
-                    owner: row.subject_owner.as_deref().map(UserId::stored),
-                });
                 let topic = Topic {
                     id: ConversationId(row.c_id),
-                    key: text(row.c_key),
+                    key: row.c_key.map(Into::into),
                     kind: row.c_kind.into(),
-                    subject,
+                    subject: row.subject.subject(),
                     people: person.into_iter().collect(),
                 };
                 all.push((topic, Seq(row.c_last_seq)));
