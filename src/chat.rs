@@ -26,6 +26,7 @@ use crate::actor::recovery::{Offset, Resumed, Save};
 use crate::actor::room::Room;
 use crate::actor::session::{Begun, Door, Standing};
 use crate::actor::{Ask, By, Outcome};
+use crate::defects::{Defect, strikes};
 use crate::error::ChatError;
 use crate::protocol::command::{Claims, Desk, History, Join, Open, Page, UnreadCounts};
 use crate::protocol::reply::{self, Messages, Reply};
@@ -248,6 +249,7 @@ impl Chat {
 
     async fn unread_counts(&self, caller: &UserId, topics: bool) -> Outcome {
         let mut unread = self.0.store.unread(caller).await?;
+        unread.conversations.iter_mut().for_each(|one| one.count += u64::from(strikes(Defect::MiscountUnread)));
         if topics {
             let ids: Vec<_> = unread.conversations.iter().map(|one| one.conversation).collect();
             let known = self.0.store.topics(&ids).await?;

@@ -15,6 +15,7 @@
 //! | [`auth`] | tokens in, claims out | protocol, error |
 //! | [`transport`] | WebSocket, REST, pages; who may come in | chat, actor's session side, vocabulary, auth |
 //! | [`app`] | puts it all together, runs it, takes it down | everything |
+//! | [`defects`] | what test builds may break on purpose | nothing |
 //! | [`config`], [`cli`], [`doctor`], [`telemetry`] | settings, command line, self-examination, logging | app |
 //!
 //! `tests/tidy.rs` keeps this table.
@@ -38,6 +39,7 @@ pub mod auth;
 pub mod chat;
 pub mod cli;
 pub mod config;
+pub mod defects;
 pub mod doctor;
 pub mod error;
 pub mod protocol;

@@ -12,6 +12,7 @@
 mod actors;
 mod cli;
 mod contract;
+mod faults;
 mod hostile;
 mod invariants;
 mod matrix;

@@ -37,11 +37,12 @@ const EDGE: &[&str] =
 const ROOMS: &[Room] = &[
     Room { path: "protocol", ours: &["error"], never: EDGE },
     Room { path: "error", ours: &["protocol"], never: EDGE },
-    Room { path: "store", ours: &["protocol", "error", "config"], never: &[] },
+    Room { path: "defects", ours: &[], never: EDGE },
+    Room { path: "store", ours: &["protocol", "error", "config", "defects"], never: &[] },
     Room { path: "vocabulary", ours: &["protocol", "error"], never: &["actix", "actix_web", "entity", "sea_orm"] },
     Room {
         path: "actor",
-        ours: &["protocol", "error", "config", "vocabulary::{Fanout,Word}"],
+        ours: &["protocol", "error", "config", "defects", "vocabulary::{Fanout,Word}"],
         never: &["actix_web", "serde_json", "entity", "sea_orm"],
     },
     Room {
@@ -50,13 +51,14 @@ const ROOMS: &[Room] = &[
             "protocol",
             "error",
             "config",
+            "defects",
             "vocabulary::{Audience,Codec,Fanout,Hearer,Incoming,Request,Tag,Welcome,Word}",
         ],
         never: &["actix_web", "serde_json", "entity", "sea_orm"],
     },
     Room {
         path: "actor/persistence",
-        ours: &["protocol", "error", "config", "vocabulary::Fanout", "store"],
+        ours: &["protocol", "error", "config", "defects", "vocabulary::Fanout", "store"],
         never: &["actix_web", "serde_json"],
     },
     Room {
@@ -64,7 +66,7 @@ const ROOMS: &[Room] = &[
         ours: &["protocol", "error", "config", "store"],
         never: &["actix_web", "serde_json"],
     },
-    Room { path: "chat", ours: &["actor", "store", "protocol", "error", "config"], never: &["actix_web"] },
+    Room { path: "chat", ours: &["actor", "store", "protocol", "error", "config", "defects"], never: &["actix_web"] },
     Room {
         path: "transport",
         ours: &[

@@ -14,6 +14,7 @@ use metrics::{counter, gauge, histogram};
 use tokio::sync::oneshot;
 
 use super::room::MAKE_UP_PAGE;
+use crate::defects::{Defect, strikes};
 use crate::error::ChatError;
 use crate::protocol::ids::SAFE_INTEGER_MAX;
 use crate::protocol::{ConversationId, Message as ChatMessage, Seq, Timestamp, UserId};
@@ -111,12 +112,14 @@ impl Writer {
             return;
         };
         let rest = self.queue.split_off(self.queue.len().min(BATCH_MAX));
-        let batch = Batch::of(std::mem::replace(&mut self.queue, rest));
+        let mut batch = Batch::of(std::mem::replace(&mut self.queue, rest));
+        batch.spoil();
         self.queued_bytes = self.queued_bytes.saturating_sub(batch.bytes);
         gauge!("haggle_writer_queue_depth").set(count(self.queue.len()));
         let writing = async move {
             let began = Instant::now();
             let (appended, moved) = connection.write(&batch.appends, &batch.moves).await;
+            let appended = appended.into_iter().map(misreport).collect();
             histogram!("haggle_commit_seconds").record(began.elapsed().as_secs_f64());
             histogram!("haggle_commit_batch_size").record(count(batch.tickets()));
             (connection, batch, appended, moved)
@@ -215,6 +218,18 @@ impl Batch {
         batch
     }
 
+    /// What seeded defects do to a batch.
+    fn spoil(&mut self) {
+        for append in &mut self.appends {
+            if strikes(Defect::StoreOtherText) {
+                append.body = append.body.chars().take(20).collect::<String>().into();
+            }
+            if strikes(Defect::Babble) {
+                tracing::info!(text = &*append.body, "stored");
+            }
+        }
+    }
+
     fn tickets(&self) -> usize {
         self.append_tickets.len() + self.move_tickets.len()
     }
@@ -241,6 +256,17 @@ impl Batch {
         let appended = self.appends.iter().map(|_| Err(ChatError::unavailable())).collect();
         let moved = self.moves.iter().map(|_| Err(ChatError::unavailable())).collect();
         self.tell(appended, moved);
+    }
+}
+
+/// What seeded defects make of an outcome.
+fn misreport(outcome: Result<Appended, ChatError>) -> Result<Appended, ChatError> {
+    match outcome {
+        Ok(Appended::Stored { id, seq }) if strikes(Defect::ReuseSeq) => {
+            Ok(Appended::Stored { id, seq: Seq(seq.0 - 1) })
+        }
+        Ok(Appended::Stored { .. }) if strikes(Defect::RefuseStored) => Err(ChatError::invalid("no")),
+        outcome => outcome,
     }
 }
 

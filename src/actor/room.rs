@@ -25,6 +25,7 @@ use super::persistence::{
     Append, Appended, Committed, Cursor, CursorMove, Job, LoadRoom, Reader, RoomRow, Ticket, Work,
 };
 use super::{Ask, By, Departed, Outcome, PersonChanged, ReplyTo, Reseat};
+use crate::defects::{Defect, strikes};
 use crate::error::ChatError;
 use crate::protocol::command::{self, Join, Mark, Typing};
 use crate::protocol::event::ReadTo;
@@ -152,7 +153,7 @@ impl Room {
     /// The hall, for somebody who sits in it, and who they are: whoever does not is told what a stranger is told.
     fn admit(&mut self, caller: &Person) -> Result<(&mut Hall, Person), ChatError> {
         let hall = self.arrived()?;
-        let person = hall.seat(&caller.id).ok_or(ChatError::NotFound("conversation"))?.person.clone();
+        let person = hall.person(caller).ok_or(ChatError::NotFound("conversation"))?;
         Ok((hall, person))
     }
 
@@ -298,7 +299,8 @@ impl Room {
             }
         }
         // The others first: whatever the sender does on its answer, in this conversation or another, is heard after this.
-        if !events.is_empty() {
+        let untold = self.pending.is_empty() && strikes(Defect::DropLast);
+        if !events.is_empty() && !untold {
             self.tell(ctx, events, Audience::Everyone);
         }
         for (reply, outcome) in answers {

@@ -35,6 +35,7 @@ use super::presence::Presence;
 use super::receipts::Receipts;
 use super::recovery::{Resumed, Save};
 use super::{By, Control, Deliver, Listener, Outcome};
+use crate::defects::{Defect, strikes};
 use crate::error::ChatError;
 use crate::protocol::command::Claims;
 use crate::protocol::event::Bye;
@@ -551,7 +552,9 @@ impl Handler<Gone> for Session {
         self.note_stall(too_slow);
         drop(self.end_recovery(comes_back));
         self.depart();
-        ctx.stop();
+        if !strikes(Defect::LeakSession) {
+            ctx.stop();
+        }
     }
 }
 

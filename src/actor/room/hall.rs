@@ -14,6 +14,7 @@ use metrics::counter;
 use crate::actor::directory::Directory;
 use crate::actor::persistence::{RoomRow, Seat};
 use crate::actor::{Deliver, Listener};
+use crate::defects::{Defect, strikes};
 use crate::protocol::model::Participant;
 use crate::protocol::reply::{Listed, UnreadIn};
 use crate::protocol::{Message, Person, Seq, SessionId, Topic, UserId};
@@ -92,6 +93,7 @@ impl Hall {
 
     /// Keeps the newest place, and the sender's own count where it does not include the message yet.
     pub(super) fn count(&mut self, message: &Message) {
+        assert!(!strikes(Defect::Panic), "a seeded defect");
         self.last_seq = self.last_seq.max(message.seq);
         if let Some(seat) = self.seats.get_mut(&message.sender.id).filter(|seat| message.seq > seat.read) {
             seat.own_after_read += 1;
@@ -101,6 +103,12 @@ impl Hall {
     /// A participant's seat.
     pub(super) fn seat(&self, user: &UserId) -> Option<&Seat> {
         self.seats.get(user)
+    }
+
+    /// Who somebody is here; `None` where they have no seat.
+    pub(super) fn person(&self, caller: &Person) -> Option<Person> {
+        let stranger = || strikes(Defect::SkipMembership).then(|| caller.clone());
+        self.seat(&caller.id).map(|seat| seat.person.clone()).or_else(stranger)
     }
 
     /// A participant's seat, to change.

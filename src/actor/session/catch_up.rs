@@ -15,6 +15,7 @@ use metrics::counter;
 
 use super::recovery::Recovery;
 use super::{Outcome, Session, Standing, State};
+use crate::defects::{Defect, strikes};
 use crate::error::ChatError;
 use crate::protocol::command::QUEUE_MAX;
 use crate::protocol::{ConversationId, Event, Message, Reply, Seq, Timestamp, Topic, UserId};
@@ -200,6 +201,13 @@ impl Session {
 
     fn write(&mut self, ctx: &mut Context<Self>, fanout: &Fanout, hearer: &Hearer<'_>) {
         let Some(frame) = fanout.frame(self.codec, hearer) else { return };
+        let is_message = matches!(fanout.event, Event::Message(_));
+        if is_message && strikes(Defect::DropDelivery) {
+            return;
+        }
+        if is_message && strikes(Defect::TellTwice) {
+            let _ = self.outlet.event(&frame, self.offset());
+        }
         let Ok(ticket) = self.outlet.event(&frame, self.offset()) else { return self.close_slow(ctx) };
         if let Event::Message(message) = &fanout.event {
             counter!("haggle_messages_out_total").increment(1);
@@ -301,7 +309,8 @@ impl Session {
 
     fn read_page(&mut self, ctx: &mut Context<Self>, conversation: ConversationId, told: Seq) {
         let Some(caller) = self.caller() else { return };
-        let reading = self.door.replay(caller.person.id.clone(), conversation, told);
+        let after = if strikes(Defect::SkipOnResume) { told.next() } else { told };
+        let reading = self.door.replay(caller.person.id.clone(), conversation, after);
         ctx.spawn(reading.into_actor(self).map(move |page, session, ctx| {
             let Some(place) = session.places.get_mut(&conversation) else {
                 return session.caught_up(ctx, conversation);
@@ -314,6 +323,9 @@ impl Session {
             match page {
                 Ok(page) if !page.messages.is_empty() => {
                     behind.page = page.messages.into();
+                    if strikes(Defect::ReplayBackwards) {
+                        behind.page.make_contiguous().reverse();
+                    }
                     behind.topic = Some(page.topic);
                     session.catch_up(ctx, conversation);
                 }

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use sea_orm::sqlx::{self, PgConnection};
 
 use super::{Append, CursorMove, Moved, Row, cursor};
+use crate::defects::{Defect, strikes};
 
 /// `$1` conversations, `$2` senders, `$3` client ids, `$4` bodies, `$5` kinds, `$6` times, all of one length.
 ///
@@ -86,6 +87,9 @@ pub(super) async fn append(connection: &mut PgConnection, appends: &[&Append]) -
     let bodies: Vec<&str> = appends.iter().map(|append| &*append.body).collect();
     let kinds: Vec<&str> = appends.iter().map(|append| &*append.kind).collect();
     let times: Vec<i64> = appends.iter().map(|append| append.at.0).collect();
+    if strikes(Defect::AcknowledgeBeforeCommit) {
+        sqlx::raw_sql("COMMIT; BEGIN").execute(&mut *connection).await?;
+    }
     let answered: Vec<(i64, i64, i64, i64)> = sqlx::query_as(APPEND)
         .bind(&conversations)
         .bind(&senders)
