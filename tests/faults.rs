@@ -3,11 +3,17 @@
 //! What lives here: the oracle (`evidence`, `verdict`), the clients that it watches (`line`, `device`, `world`), and a file for each kind
 //! of fault. What must not: single promises and their shapes (`invariants` and `contract` have them).
 
+mod clock;
+mod crowds;
+mod database;
 pub mod device;
 pub mod evidence;
+mod going;
 mod judging;
 mod kills;
 pub mod line;
+mod links;
+pub mod proxy;
 mod seeded;
 pub mod verdict;
 pub mod world;

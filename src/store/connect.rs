@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sea_orm::sqlx::{Connection, PgConnection};
+use sea_orm::sqlx::{Connection, PgConnection, SqliteConnection};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend, DbErr};
 
 use super::failure::{Trouble, opening, opening_driver, trouble};
@@ -105,6 +105,7 @@ fn settings(url: &str, backend: DbBackend, options: Options, connections: u32) -
         settings.map_sqlx_postgres_opts(move |settings| postgres(settings, timeout));
     } else {
         settings.map_sqlx_sqlite_opts(move |settings| sqlite(settings, timeout));
+        settings.map_sqlx_sqlite_pool_opts(|pool| pool.after_release(|connection, _| Box::pin(is_clean(connection))));
     }
     settings
 }
@@ -121,6 +122,14 @@ fn postgres(settings: PgConnectOptions, timeout: Duration) -> PgConnectOptions {
         ("idle_in_transaction_session_timeout", &limit),
         ("jit", "off"),
     ])
+}
+
+/// Whether a connection may be used again. When a transaction fails for want of disk, SQLite may have ended it by itself or not; the
+/// driver loses count, and what came next would be written inside a transaction that nobody ever commits.
+async fn is_clean(connection: &mut SqliteConnection) -> Result<bool, sea_orm::sqlx::Error> {
+    // The way back is under way in the driver's own thread: the answer to this comes after it.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 fn sqlite(settings: SqliteConnectOptions, timeout: Duration) -> SqliteConnectOptions {

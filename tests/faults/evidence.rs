@@ -17,6 +17,7 @@ pub struct Row {
     pub sender: String,
     pub client_id: Option<String>,
     pub body: String,
+    pub created_at_ms: i64,
 }
 
 /// What came of one message that a device wanted to send, in the end.

@@ -16,6 +16,7 @@ fn row(id: i64, seq: i64, client_id: &str) -> Row {
         sender: "alice".into(),
         client_id: Some(client_id.into()),
         body: format!("text {client_id}"),
+        created_at_ms: id,
     }
 }
 

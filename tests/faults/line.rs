@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::rest::token;
+use crate::support::rest::{now_s, sign};
 
 /// How long a handshake may take before the device tries anew.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -27,6 +27,13 @@ const POLLED_MAX: usize = 4_096;
 const SEPARATOR: char = '\u{1e}';
 /// The namespace of the `group` vocabulary.
 const GROUP: &str = "/group,";
+
+/// How long a token is good for: longer than any clock is stepped.
+const TOKEN_S: i64 = 30 * 86_400;
+
+fn token(user: &str) -> String {
+    sign(&json!({ "sub": user, "exp": now_s() + TOKEN_S }))
+}
 
 /// How a device speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

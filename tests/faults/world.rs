@@ -269,7 +269,7 @@ async fn rows(db: &DatabaseConnection) -> Vec<Row> {
         let page = all(
             db,
             &format!(
-                "SELECT id, conversation_id, seq, sender_id, client_id, body FROM message WHERE id > {after} \
+                "SELECT id, conversation_id, seq, sender_id, client_id, body, created_at_ms FROM message WHERE id > {after} \
                  ORDER BY id LIMIT {PAGE}"
             ),
         )
@@ -284,6 +284,7 @@ async fn rows(db: &DatabaseConnection) -> Vec<Row> {
             sender: row.try_get_by_index(3).expect("a user"),
             client_id: row.try_get_by_index(4).expect("a client id"),
             body: row.try_get_by_index(5).expect("a text"),
+            created_at_ms: row.try_get_by_index(6).expect("a time"),
         }));
     }
 }

@@ -43,8 +43,17 @@ impl Cluster {
         Self::with_settings("-c max_connections=100")
     }
 
+    /// Starts a cluster whose data are in this folder.
+    pub fn start_in(folder: PathBuf) -> Self {
+        Self::made_in(folder, "-c max_connections=100 -c max_wal_size=32MB -c min_wal_size=32MB")
+    }
+
     fn with_settings(settings: &'static str) -> Self {
         let folder = tempfile::Builder::new().prefix("haggle-pg-").tempdir().expect("a temporary folder").keep();
+        Self::made_in(folder, settings)
+    }
+
+    fn made_in(folder: PathBuf, settings: &'static str) -> Self {
         if let Some((_, uid, gid)) = other_user() {
             chown(&folder, Some(uid), Some(gid)).expect("a folder for the server's user");
         }
@@ -107,7 +116,8 @@ impl Cluster {
         std::iter::once(self.server).chain(children).collect()
     }
 
-    fn answers(&self) -> bool {
+    /// Whether it takes connections.
+    pub fn answers(&self) -> bool {
         let mut ask = Command::new(bin().join("pg_isready"));
         let ask = ask.args(["-q", "-h", "127.0.0.1", "-p"]).arg(self.port.to_string());
         ask.status().expect("pg_isready runs").success()
