@@ -62,7 +62,7 @@ pub struct Committed {
     pub moved: Vec<(Ticket, Result<Cursor, ChatError>)>,
 }
 
-/// Asks to be told when nothing is under way and nothing waits.
+/// Asks to be told when nothing is under way, nothing waits, and the connection is closed: the server ends.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Settle(pub oneshot::Sender<()>);
@@ -95,13 +95,18 @@ impl Writer {
         }
     }
 
-    fn settle(&mut self) {
-        if self.queue.is_empty() && self.connection.is_some() {
-            for settled in self.settling.drain(..) {
+    fn settle(&mut self, ctx: &mut Context<Self>) {
+        if self.settling.is_empty() || !self.queue.is_empty() {
+            return;
+        }
+        let Some(connection) = self.connection.take() else { return };
+        // SQLite brings what is in its log into the file when the last connection closes: then the file is the whole database.
+        ctx.spawn(connection.close().into_actor(self).map(|(), writer, _| {
+            for settled in writer.settling.drain(..) {
                 // Whoever asked may have stopped waiting.
                 let _ = settled.send(());
             }
-        }
+        }));
     }
 
     fn flush(&mut self, ctx: &mut Context<Self>) {
@@ -129,7 +134,7 @@ impl Writer {
             // The next transaction begins before this one's outcome is told: the database is what is scarce.
             writer.flush(ctx);
             batch.tell(appended, moved);
-            writer.settle();
+            writer.settle(ctx);
         }));
     }
 }
@@ -174,9 +179,9 @@ impl Handler<Flush> for Writer {
 impl Handler<Settle> for Writer {
     type Result = ();
 
-    fn handle(&mut self, Settle(settled): Settle, _: &mut Self::Context) {
+    fn handle(&mut self, Settle(settled): Settle, ctx: &mut Self::Context) {
         self.settling.push(settled);
-        self.settle();
+        self.settle(ctx);
     }
 }
 

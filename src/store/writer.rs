@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use sea_orm::sqlx::PgConnection;
+use sea_orm::sqlx::{Connection as _, PgConnection};
 use sea_orm::{DatabaseConnection, DbBackend};
 use tokio::time::Instant;
 
@@ -243,6 +243,16 @@ impl Writer {
         match &self.link {
             Link::Sqlite(Some(connection)) => Ok(connection.clone()),
             _ => Err(Problem { trouble: Trouble::Broken, text: "no connection".to_owned() }),
+        }
+    }
+
+    /// Closes the connection in order. Nothing is written after this.
+    pub async fn close(self) {
+        // What is committed is kept, however the connection ends.
+        match self.link {
+            Link::Postgres(Some(connection)) => drop(connection.close().await),
+            Link::Sqlite(Some(connection)) => drop(connection.close().await),
+            Link::Postgres(None) | Link::Sqlite(None) => {}
         }
     }
 
