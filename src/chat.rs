@@ -28,7 +28,7 @@ use crate::actor::session::{Begun, Door, Standing};
 use crate::actor::{Ask, By, Outcome};
 use crate::defects::{Defect, strikes};
 use crate::error::ChatError;
-use crate::protocol::command::{Claims, Desk, History, Join, Open, Page, UnreadCounts};
+use crate::protocol::command::{Claims, Desk, History, Join, Open, Page, Since, UnreadCounts};
 use crate::protocol::reply::{self, Messages, Reply};
 use crate::protocol::{
     Between, Caller, Command, Conversation, ConversationId, ConversationRef, Person, Seq, Timestamp, UserId,
@@ -271,10 +271,29 @@ impl Chat {
         Ok(Reply::Joined(joined))
     }
 
+    /// Sees to it that whoever goes on after a message goes on in the history that it is of: a database that was restored to an older
+    /// state may have come to the same place by other messages.
+    async fn checked(self, seen: Seq, at: Timestamp, joined: BoxFuture<'static, Outcome>) -> Outcome {
+        let Reply::Joined(mut joined) = joined.await? else { return Err(ChatError::Internal) };
+        if !joined.reset && seen > Seq(0) {
+            joined.reset = self.0.store.said_at(joined.topic.id, seen).await? != Some(at);
+        }
+        Ok(Reply::Joined(joined))
+    }
+
     /// A join, answered with the newest messages too where they are asked for.
     fn join(&self, By { caller, session, command: join }: By<Join>) -> Begun {
-        let (recent, user) = (join.recent, caller.person.id.clone());
+        let (recent, user, since) = (join.recent, caller.person.id.clone(), join.since);
         let begun = self.to_room(&join.conversation.clone(), By { caller, session, command: join });
+        if let Since::Seen(seen, at) = since {
+            let chat = self.clone();
+            return match begun {
+                Begun::UnderWay(outcome) => Begun::UnderWay(chat.checked(seen, at, outcome).boxed()),
+                Begun::Finding(finding) => {
+                    Begun::Finding(finding.map(move |outcome| chat.checked(seen, at, outcome).boxed()).boxed())
+                }
+            };
+        }
         if recent == 0 {
             return begun;
         }

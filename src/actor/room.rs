@@ -352,7 +352,7 @@ impl Room {
     }
 
     fn join(&mut self, ctx: &mut Context<Self>, ask: Ask<Join>) {
-        let Ask { by: By { caller, session, .. }, reply } = ask;
+        let Ask { by: By { caller, session, command: Join { since, .. } }, reply } = ask;
         let conversation = self.conversation;
         let (hall, person) = match self.admit(&caller.person) {
             Ok(admitted) => admitted,
@@ -367,7 +367,8 @@ impl Room {
         });
         let participants = hall.participants(&person.id);
         let (topic, last_seq) = (Arc::clone(&hall.topic), hall.last_seq);
-        answer(reply, Ok(Reply::Joined(Joined { topic, last_seq, participants, recent: None })));
+        let reset = since.seen().is_some_and(|seen| seen > last_seq);
+        answer(reply, Ok(Reply::Joined(Joined { topic, last_seq, participants, recent: None, reset })));
         if let Some((session, true)) = session {
             self.chatter(ctx, Event::Joined(conversation, person), Some(session));
         }

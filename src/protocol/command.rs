@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ids::{ClientId, ConversationRef, MessageId, Seq, UserId};
-use super::model::{Body, Person};
+use super::model::{Body, Person, Timestamp};
 
 /// Who is calling, as their token and the database say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,8 +91,22 @@ pub enum Since {
     Now,
     /// After the last place seen, one's own included.
     Place(Seq),
+    /// The same, of a message that was taken in at this moment: where the message of that place is another one, the database was
+    /// restored to before it.
+    Seen(Seq, Timestamp),
     /// After what the caller's devices have received, others' alone, at most the newest [`QUEUE_MAX`].
     Received,
+}
+
+impl Since {
+    /// The last place that the caller says to have seen.
+    #[must_use]
+    pub fn seen(self) -> Option<Seq> {
+        match self {
+            Self::Place(seq) | Self::Seen(seq, _) => Some(seq),
+            Self::Now | Self::Received => None,
+        }
+    }
 }
 
 /// What none of a user's devices has received is told on the next connect, at most so many messages a conversation

@@ -176,6 +176,17 @@ impl Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         Self(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
+
+    /// Takes a moment as it is written to clients: ISO 8601, UTC, `Z`; what is finer than milliseconds is left out.
+    ///
+    /// # Errors
+    /// `invalid` for anything else, and before 1970.
+    pub fn parse(text: &str) -> Result<Self, ChatError> {
+        let wrong = || ChatError::invalid("a moment is written as 2026-01-20T12:35:00.000Z");
+        let since = humantime::parse_rfc3339(text).ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        let ms = since.and_then(|since| i64::try_from(since.as_millis()).ok());
+        ms.map(Self).ok_or_else(wrong)
+    }
 }
 
 impl fmt::Display for Timestamp {

@@ -61,6 +61,9 @@ pub struct Joined {
     pub participants: Vec<Listed>,
     /// The newest messages, where they were asked for.
     pub recent: Option<Messages>,
+    /// What the caller said to have seen is not what the conversation holds: an older state of the database was restored. The caller
+    /// hears from now on, and reads anew what it wants of before.
+    pub reset: bool,
 }
 
 /// A participant in the answer to `Join`, with how far they have received and read: the marks that a client shows.

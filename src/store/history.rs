@@ -13,7 +13,7 @@ use super::topics::Placed;
 use crate::error::ChatError;
 use crate::protocol::command::{History, Page};
 use crate::protocol::reply::Messages;
-use crate::protocol::{ConversationId, ConversationRef, Message, MessageId, Seq, UserId};
+use crate::protocol::{ConversationId, ConversationRef, Message, MessageId, Seq, Timestamp, UserId};
 
 const BEFORE: &str = concat!(
     "SELECT ",
@@ -33,6 +33,7 @@ const SEAT_BY_ID: &str =
 const SEAT_BY_KEY: &str = "SELECT p.conversation_id FROM conversation AS c JOIN participant AS p \
                            ON p.conversation_id = c.id WHERE c.key = $1 AND p.user_id = $2";
 const PLACE: &str = "SELECT seq FROM message WHERE id = $1 AND conversation_id = $2";
+const SAID_AT: &str = "SELECT created_at_ms FROM message WHERE conversation_id = $1 AND seq = $2";
 const NEWEST: &str = "SELECT id, seq FROM message WHERE conversation_id = $1 ORDER BY seq DESC LIMIT 1";
 
 impl Store {
@@ -104,6 +105,18 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Message>, ChatError> {
         self.call(self.after(conversation, after, up_to, i64::from(limit))).await
+    }
+
+    /// When the message of a place was taken in; `None` where there is none. Checks no membership.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn said_at(&self, conversation: ConversationId, seq: Seq) -> Result<Option<Timestamp>, ChatError> {
+        self.call(async {
+            let row = self.db().query_one_raw(self.statement(SAID_AT, [conversation.0.into(), seq.0.into()])).await?;
+            Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.map(Timestamp))
+        })
+        .await
     }
 
     /// The conversation's number, where the caller sits in it.

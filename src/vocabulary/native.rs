@@ -19,7 +19,7 @@ use crate::protocol::command::{
     CONVERSATIONS_MAX, Conversations, History, Join, Leave, ListCursor, Mark, PAGE_DEFAULT, PAGE_MAX, Page, Read,
     Received, Send, Since, Typing,
 };
-use crate::protocol::{Body, ClientId, Command, ConversationRef, Event, Reply, Seq, Topic};
+use crate::protocol::{Body, ClientId, Command, ConversationRef, Event, Reply, Seq, Timestamp, Topic};
 
 /// How long somebody is seen typing without saying so again (CONTRACT section 3).
 pub const TYPING_LASTS: Duration = Duration::from_secs(5);
@@ -50,6 +50,8 @@ struct Frame<'a> {
     seq: Option<i64>,
     before: Option<i64>,
     after: Option<i64>,
+    #[serde(borrow)]
+    after_at: Option<Cow<'a, str>>,
     limit: Option<i64>,
     on: Option<bool>,
 }
@@ -157,11 +159,7 @@ fn incoming(frame: Frame<'_>) -> Result<Incoming, ChatError> {
     };
     Ok(Incoming::Command(match kind {
         "auth" => return frame.token.map(|token| Incoming::Auth(token.into_owned())).ok_or_else(|| missing("token")),
-        "join" => Command::Join(Join {
-            conversation: conversation(&frame)?,
-            since: seq(frame.after)?.map_or(Since::Now, Since::Place),
-            recent: 0,
-        }),
+        "join" => Command::Join(Join { conversation: conversation(&frame)?, since: since(&frame)?, recent: 0 }),
         "leave" => Command::Leave(Leave(conversation(&frame)?)),
         "send" => Command::Send(Send {
             conversation: conversation(&frame)?,
@@ -208,6 +206,16 @@ fn mark(frame: &Frame<'_>) -> Result<Mark, ChatError> {
 
 fn seq(number: Option<i64>) -> Result<Option<Seq>, ChatError> {
     number.map(Seq::parse).transpose()
+}
+
+/// From where on messages are told: `after` a place, and `after_at`, when the message of that place was taken in.
+fn since(frame: &Frame<'_>) -> Result<Since, ChatError> {
+    match (seq(frame.after)?, &frame.after_at) {
+        (None, None) => Ok(Since::Now),
+        (Some(after), None) => Ok(Since::Place(after)),
+        (Some(after), Some(at)) => Ok(Since::Seen(after, Timestamp::parse(at)?)),
+        (None, Some(_)) => Err(ChatError::invalid("`after_at` goes with `after`")),
+    }
 }
 
 /// Which page `before` and `after` ask for; they exclude each other.

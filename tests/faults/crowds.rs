@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::kills::READY_WITHIN;
 use super::line::{Line, Recovery, Speech, Told};
-use super::world::{Size, World, gauge};
+use super::world::gauge;
 use crate::support::On;
 use crate::support::client::{DEADLINE, Socket};
 use crate::support::rest::token;
@@ -170,7 +170,7 @@ pub async fn stall(members: usize, stalling: usize, messages: usize) -> Stalled 
     let until = Instant::now() + DEADLINE;
     let reading = i64::try_from(members - stalling + 1).expect("few");
     while gauge(&server, "haggle_connections").await > reading && Instant::now() < until {
-        drop(tell(10).await);
+        tell(10).await;
         grown = grown.max(server.resident_bytes().saturating_sub(before));
     }
     assert_eq!(gauge(&server, "haggle_connections").await, reading, "not all who stall were let go");
@@ -193,6 +193,8 @@ async fn readers_that_stall_are_let_go_and_cost_the_others_little() {
     let stalled = stall(60, 10, 400).await;
     assert!(stalled.grown < 16 << 20, "{stalled:?}");
     assert!(stalled.closed_after < DEADLINE, "{stalled:?}");
+    // The full run holds it to twice; here other tests share the machine.
+    assert!(stalled.stalled_p99 < stalled.quiet_p99 * 3 + Duration::from_millis(50), "{stalled:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

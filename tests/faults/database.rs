@@ -124,7 +124,8 @@ async fn a_full_disk_under_postgres_is_told_and_survived() {
     let mut cluster = tokio::task::block_in_place(|| Cluster::start_in(folder));
     let url = cluster.database().await;
     let server = Process::on(&url, &[("HAGGLE_RATE_LIMITS", "off")]).await;
-    let world = World::settle(server, &url, Size { says: 1_200, window: 32, pause: Duration::from_millis(1), ..SIZE }).await;
+    let world =
+        World::settle(server, &url, Size { says: 1_200, window: 32, pause: Duration::from_millis(1), ..SIZE }).await;
     let crowd = world.start(world.server.address);
     crowd.until(crowd.says() / 10).await;
     disk.fill();

@@ -222,10 +222,10 @@ impl Deref for Process {
 /// The program as a child that does not outlive this process, its log added to the file `log`.
 fn spawn(folder: &TempDir, env: &[(String, String)]) -> Child {
     let log = File::options().create(true).append(true).open(folder.path().join("log")).expect("a log");
-    let program = env!("CARGO_BIN_EXE_haggle");
+    let program = program();
     let mut command = if cfg!(target_os = "linux") {
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", program]);
+        command.args(["--pdeathsig", "KILL"]).arg(program);
         command
     } else {
         Command::new(program)
@@ -233,4 +233,10 @@ fn spawn(folder: &TempDir, env: &[(String, String)]) -> Child {
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.envs(env.iter().map(|(name, value)| (name, value))).current_dir(folder.path());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("the server starts")
+}
+
+/// The program under test: the one that was built with these tests, unless the variable `HAGGLE_BIN` names another.
+pub fn program() -> PathBuf {
+    let named = std::env::var_os("HAGGLE_BIN").map(PathBuf::from);
+    named.or_else(|| option_env!("CARGO_BIN_EXE_haggle").map(PathBuf::from)).expect("HAGGLE_BIN names a program")
 }

@@ -160,8 +160,9 @@ impl Session {
     /// After which place a join tells what there is, and up to which one's own messages are no news.
     fn from(&self, since: Since, joined: &Joined) -> Option<(Seq, Option<Seq>)> {
         match since {
+            _ if joined.reset => None,
             Since::Now => None,
-            Since::Place(after) => Some((after, None)),
+            Since::Place(after) | Since::Seen(after, _) => Some((after, None)),
             Since::Received => {
                 let own = joined.participants.first()?;
                 let (conversation, last_seq) = (joined.topic.id, joined.last_seq);

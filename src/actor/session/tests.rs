@@ -303,6 +303,7 @@ impl Stage {
             last_seq: Seq(last_seq),
             participants: Vec::new(),
             recent: None,
+            reset: false,
         };
         Ok(Reply::Joined(joined))
     }

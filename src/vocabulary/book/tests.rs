@@ -224,7 +224,13 @@ fn what_clients_have_no_word_for_is_not_told() {
 }
 
 fn joined() -> Reply {
-    Reply::Joined(Joined { topic: Arc::new(topic()), last_seq: Seq(3), participants: Vec::new(), recent: None })
+    Reply::Joined(Joined {
+        topic: Arc::new(topic()),
+        last_seq: Seq(3),
+        participants: Vec::new(),
+        recent: None,
+        reset: false,
+    })
 }
 
 #[test]

@@ -164,7 +164,13 @@ fn what_this_vocabulary_has_no_word_for_is_not_told() {
 }
 
 fn joined() -> Reply {
-    Reply::Joined(reply::Joined { topic: topic(), last_seq: Seq(3), participants: Vec::new(), recent: None })
+    Reply::Joined(reply::Joined {
+        topic: topic(),
+        last_seq: Seq(3),
+        participants: Vec::new(),
+        recent: None,
+        reset: false,
+    })
 }
 
 fn sent() -> Reply {

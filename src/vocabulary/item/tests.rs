@@ -106,7 +106,13 @@ fn what_clients_are_told() {
             }
         }
     }
-    let joined = reply::Joined { topic: Arc::clone(&item), last_seq: Seq(2), participants: Vec::new(), recent: None };
+    let joined = reply::Joined {
+        topic: Arc::clone(&item),
+        last_seq: Seq(2),
+        participants: Vec::new(),
+        recent: None,
+        reset: false,
+    };
     let replies = [
         Ok(Reply::Joined(joined)),
         Ok(Reply::Sent { message: message(person("sam", "Sam")), topic: item, repeated: false }),

@@ -271,6 +271,9 @@ pub enum Answer {
         participants: Vec<Participant>,
         /// How far each of them is: what a client marks as received and read.
         marks: Vec<Mark>,
+        /// What the client said to have seen is of another history: it reads anew.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        reset: bool,
     },
     /// To `send`.
     Sent {
@@ -305,6 +308,7 @@ impl Answer {
                 last_seq: joined.last_seq.0,
                 participants: joined.participants.iter().map(|listed| Participant::of(&listed.participant)).collect(),
                 marks: joined.participants.iter().map(Mark::of).collect(),
+                reset: joined.reset,
             },
             Reply::Sent { message, .. } => Self::Sent { message: Message::of(message) },
             Reply::Marked(marked) => Self::Read { unread: marked.unread },

@@ -139,8 +139,13 @@ fn what_clients_are_told() {
     };
     let topic = Arc::clone(&page.topic);
     let at = Timestamp(1_768_912_500_007);
-    let joined =
-        Joined { topic: Arc::clone(&topic), last_seq: Seq(2), participants: Vec::new(), recent: Some(page.clone()) };
+    let joined = Joined {
+        topic: Arc::clone(&topic),
+        last_seq: Seq(2),
+        participants: Vec::new(),
+        recent: Some(page.clone()),
+        reset: false,
+    };
     let replies = [
         Ok(Reply::Joined(joined)),
         Ok(Reply::Left(Arc::clone(&topic))),

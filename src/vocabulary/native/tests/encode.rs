@@ -84,6 +84,7 @@ fn every_answer_is_spelt_as_the_contract_says() {
         last_seq: Seq(3),
         participants: vec![listed(participant("buyer", true), 3, 2), listed(participant("", false), 0, 0)],
         recent: None,
+        reset: false,
     };
     let whole = r#"{"id":7,"key":"order:42","kind":"order","title":"Order 42","subject":{"kind":"order","id":"42","title":"Lamp"},"participants":[{"user_id":"alice","name":"Alice","role":"buyer","online":true}],"last_message":NAMELESS,"unread":2,"created_at":"1970-01-01T00:00:00.000Z"}"#;
     let bare = r#"{"id":7,"key":null,"kind":"order","title":null,"subject":null,"participants":[],"last_message":null,"unread":2,"created_at":"1970-01-01T00:00:00.000Z"}"#;

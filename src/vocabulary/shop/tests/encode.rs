@@ -94,7 +94,7 @@ fn replies() -> Vec<(&'static str, &'static str, Result<Reply, ChatError>)> {
     };
     let empty = Messages { messages: Vec::new(), has_more: false, ..page.clone() };
     let marked = |updated| Marked { topic: topic(), user: alice().id, seq: Seq(3), unread: 0, updated, at: NOON };
-    let joined = Joined { topic: topic(), last_seq: Seq(3), participants: Vec::new(), recent: None };
+    let joined = Joined { topic: topic(), last_seq: Seq(3), participants: Vec::new(), recent: None, reset: false };
     let listed = vec![
         conversation("direct", shop, Some(message(70, 3))),
         conversation("customer_support", desk, None),
