@@ -4,16 +4,16 @@
 //! of fault. What must not: single promises and their shapes (`invariants` and `contract` have them).
 
 mod clock;
-mod crowds;
-mod database;
+pub mod crowds;
+pub mod database;
 pub mod device;
 pub mod evidence;
 mod going;
 mod judging;
-mod kills;
+pub mod kills;
 pub mod line;
 mod links;
-mod migration;
+pub mod migration;
 pub mod proxy;
 mod restore;
 mod seeded;
