@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
 import { FakeSocket } from './fake-socket.mjs';
-import { authenticate, client, joined, pass, setUp, settle, tearDown } from './support.mjs';
+import { authenticate, client, heard, joined, pass, setUp, settle, tearDown } from './support.mjs';
 
 beforeEach(setUp);
 afterEach(tearDown);
@@ -239,4 +239,77 @@ test('close stays closed', async () => {
   assert.ok(socket.isClosed);
   assert.equal(chat.state, 'offline');
   assert.equal(FakeSocket.opened.length, 1);
+});
+
+test('a server that is silent for 25 s is asked for a word, and given up when there is none within 10 s', async () => {
+  const { chat, socket, states } = await joined();
+  FakeSocket.isMute = true;
+  await pass(24_999);
+  assert.equal(socket.frames('ping').length, 0);
+  await pass(1);
+  assert.equal(socket.frames('ping').length, 1);
+  await pass(9_999);
+  assert.equal(chat.state, 'live');
+  await pass(1);
+  assert.ok(socket.isClosed);
+  assert.deepEqual(states.slice(-2), ['live', 'offline']);
+  FakeSocket.isMute = false;
+  await pass(500);
+  await authenticate();
+  assert.equal(chat.state, 'live', 'and another one is opened');
+});
+
+test('whatever is heard proves that the connection holds, and a quiet one is asked again and again', async () => {
+  const { chat, socket } = await joined();
+  await pass(20_000);
+  socket.say(heard(1));
+  await pass(20_000);
+  assert.equal(socket.frames('ping').length, 0, 'no question while there is news');
+  FakeSocket.isMute = true;
+  await pass(5_000);
+  assert.equal(socket.frames('ping').length, 1);
+  socket.say(heard(2));
+  await pass(14_000);
+  assert.equal(chat.state, 'live', 'news in place of the answer do as well');
+  FakeSocket.isMute = false;
+  for (let step = 0; step < 120; step += 1) await pass(5_000);
+  assert.equal(chat.state, 'live');
+  assert.equal(FakeSocket.last, socket);
+  assert.equal(socket.frames('ping').length, 25, 'once more, and then for ten minutes');
+});
+
+test('when the network or the page comes or goes, a live connection has 5 s to prove itself, and a wait ends', async () => {
+  const page = Object.assign(new EventTarget(), { visibilityState: 'visible' });
+  const window = new EventTarget();
+  globalThis.document = /** @type {any} */ (page);
+  globalThis.addEventListener = window.addEventListener.bind(window);
+  globalThis.removeEventListener = window.removeEventListener.bind(window);
+  try {
+    for (const [target, moment] of [[window, 'online'], [window, 'offline'], [window, 'pageshow'], [page, 'visibilitychange']]) {
+      FakeSocket.isMute = false;
+      const { chat, socket } = await joined();
+      target.dispatchEvent(new Event(moment));
+      assert.equal(socket.frames('ping').length, 0, `${moment}: it was heard just now`);
+      await pass(1_000);
+      FakeSocket.isMute = true;
+      page.visibilityState = 'hidden';
+      page.dispatchEvent(new Event('visibilitychange'));
+      assert.equal(socket.frames('ping').length, 0, 'nobody looks');
+      page.visibilityState = 'visible';
+      for (let again = 0; again < 3; again += 1) target.dispatchEvent(new Event(moment));
+      assert.equal(socket.frames('ping').length, 1, `${moment}: asked once`);
+      await pass(4_999);
+      assert.equal(chat.state, 'live');
+      await pass(1);
+      assert.equal(chat.state, 'offline', moment);
+      target.dispatchEvent(new Event(moment));
+      await settle();
+      assert.equal(chat.state, 'connecting', `${moment} ends the wait`);
+      chat.close();
+      target.dispatchEvent(new Event(moment));
+      assert.equal(chat.state, 'offline', 'a closed client stays closed');
+    }
+  } finally {
+    for (const name of ['document', 'addEventListener', 'removeEventListener']) delete globalThis[name];
+  }
 });

@@ -10,8 +10,12 @@ export class FakeSocket {
     return FakeSocket.opened.at(-1);
   }
 
+  /** Whether the server says nothing by itself, as one does whose connection was cut. */
+  static isMute = false;
+
   static reset() {
     FakeSocket.opened = [];
+    FakeSocket.isMute = false;
   }
 
   sent = [];
@@ -24,7 +28,10 @@ export class FakeSocket {
   }
 
   send(text) {
-    this.sent.push(JSON.parse(text));
+    const frame = JSON.parse(text);
+    this.sent.push(frame);
+    // As the server has it: it knows no such type, and says so.
+    if (frame.type === 'ping' && !FakeSocket.isMute) queueMicrotask(() => this.refuse('ping', { code: 'invalid' }));
   }
 
   close() {

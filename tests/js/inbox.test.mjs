@@ -163,3 +163,70 @@ test('a conversation is opened by REST, in the name of the token in use', async 
   globalThis.fetch.mock.mockImplementation(() => Promise.reject(new TypeError('network')));
   await assert.rejects(chat.details(9), { code: 'unavailable' });
 });
+
+test('a first page that fails is told, and asked for again: by itself, later and later, and by hand at once', async () => {
+  const { chat } = client();
+  chat.connect();
+  const socket = await authenticate();
+  let changes = 0;
+  chat.inbox.on('change', () => (changes += 1));
+  void chat.inbox.load();
+  socket.refuse('conversations', { code: 'unavailable' });
+  await settle();
+  assert.equal(chat.inbox.trouble.code, 'unavailable');
+  assert.equal(chat.inbox.loaded, false);
+  assert.ok(changes > 0);
+  const asked = () => socket.frames('conversations').length;
+  for (const [at, wait] of [500, 1_000, 2_000].entries()) {
+    await pass(wait - 1);
+    assert.equal(asked(), at + 1);
+    await pass(1);
+    assert.equal(asked(), at + 2, 'full jitter, here half of a bound that doubles');
+    socket.refuse('conversations', { code: 'internal' });
+    await settle();
+  }
+  void chat.inbox.retry();
+  assert.equal(asked(), 5);
+  socket.reply('conversations', { conversations: [listed(1)], next: null });
+  await settle();
+  assert.equal(chat.inbox.trouble, undefined);
+  assert.deepEqual(ids(chat.inbox), [1]);
+  await pass(20_000);
+  assert.equal(asked(), 5, 'what went well is not asked again');
+});
+
+test('a look at what is new that fails is made up for', async () => {
+  const { inbox, socket } = await opened([listed(1)]);
+  socket.say({ type: 'unread', conversation: 2, count: 1, total: 1 });
+  await pass(150);
+  socket.refuse('conversations', { code: 'rate_limited', retry_after: 2 });
+  await pass(2_499);
+  assert.equal(socket.frames('conversations').length, 2);
+  await pass(1);
+  socket.reply('conversations', { conversations: [listed(2, { unread: 1 }), listed(1)], next: null });
+  await settle();
+  assert.deepEqual(ids(inbox), [2, 1]);
+  assert.equal(inbox.trouble, undefined);
+});
+
+test('a failure of the connection before is none of this one', async () => {
+  const { chat } = client();
+  chat.connect();
+  const socket = await authenticate();
+  void chat.inbox.load();
+  socket.drop();
+  await pass(250);
+  const again = await authenticate();
+  await pass(5_000);
+  assert.equal(again.frames('conversations').length, 1);
+  assert.equal(chat.inbox.trouble, undefined);
+});
+
+test('one\'s own message from another device moves its conversation up, though nothing is unread', async () => {
+  const { inbox, socket } = await opened([listed(1), listed(2)]);
+  socket.say({ type: 'unread', conversation: 1, count: 0, total: 0 });
+  await pass(150);
+  socket.reply('conversations', { conversations: [listed(1, { minute: 30 }), listed(2)], next: null });
+  await settle();
+  assert.deepEqual(ids(inbox), [1, 2]);
+});

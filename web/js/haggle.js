@@ -26,6 +26,9 @@ import { BODY_MAX, bodyLength } from './haggle/outbox.js';
 import { rest } from './haggle/rest.js';
 import { forget, ownStore } from './haggle/store.js';
 
+/** When the network, or the page's place on it, has changed. */
+const MOMENTS = ['online', 'offline', 'pageshow'];
+
 export { BODY_MAX, Conversation, HaggleError, Inbox, bodyLength };
 
 /**
@@ -56,6 +59,7 @@ export class HaggleClient extends Emitter {
   #store;
   #url;
   #wake = () => this.#connection.wake();
+  #seen = () => void (document.visibilityState === 'visible' && this.#wake());
 
   /** @param {HaggleOptions} options */
   constructor({ token, url, store = ownStore(), retryBaseMs = 500, retryMaxMs = 15_000 }) {
@@ -88,8 +92,8 @@ export class HaggleClient extends Emitter {
 
   /** Connects and stays connected. During a wait it tries at once. */
   connect() {
-    globalThis.addEventListener?.('online', this.#wake);
-    globalThis.addEventListener?.('pageshow', this.#wake);
+    for (const moment of MOMENTS) globalThis.addEventListener?.(moment, this.#wake);
+    globalThis.document?.addEventListener('visibilitychange', this.#seen);
     this.#connection.open();
   }
 
@@ -100,8 +104,8 @@ export class HaggleClient extends Emitter {
    */
   close({ forget: isForgotten = false } = {}) {
     if (isForgotten && this.user) forget(this.#store, [this.#url.host, this.user.user_id]);
-    globalThis.removeEventListener?.('online', this.#wake);
-    globalThis.removeEventListener?.('pageshow', this.#wake);
+    for (const moment of MOMENTS) globalThis.removeEventListener?.(moment, this.#wake);
+    globalThis.document?.removeEventListener('visibilitychange', this.#seen);
     this.#connection.close();
   }
 

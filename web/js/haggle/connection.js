@@ -1,4 +1,5 @@
 /** @import { ByeEvent, Failure, ServerEvent, State, User } from './types.js' */
+import { Backoff, TIMER_MAX_MS } from './backoff.js';
 import { Emitter } from './emitter.js';
 import { HaggleError } from './error.js';
 
@@ -14,8 +15,14 @@ const REFUSED_TOKENS_MAX = 3;
 const WAITING_MAX = 1_000;
 /** What this user has written must not go out in another one's name. */
 const ANOTHER = 'The token names another user: that needs a client of its own.';
-/** The longest time that `setTimeout` can wait; beyond it fires at once. */
-const TIMER_MAX_MS = 2 ** 31 - 1;
+/** Milliseconds in which nothing is heard after which the server is asked whether it is there: its pings are not for scripts to see. */
+const SILENCE_MS = 25_000;
+/** Milliseconds that it then has for an answer, or for anything else. */
+const PROBE_MS = 10_000;
+/** The same when the network or the page has just come or gone: a connection that was cut off is likely, and somebody looks. */
+const PROBE_SOON_MS = 5_000;
+/** Milliseconds for which what was heard proves that the connection holds. */
+const HEARD_JUST_NOW_MS = 1_000;
 
 /**
  * @typedef {object} ConnectionOptions
@@ -46,7 +53,7 @@ export class Connection extends Emitter {
   /** @type {string | null} */
   #token = null;
   #refusedTokens = 0;
-  #failures = 0;
+  #backoff;
   #liveSince = 0;
   #wanted = false;
   #nextId = 1;
@@ -56,12 +63,19 @@ export class Connection extends Emitter {
   #timer;
   /** @type {any} */
   #renewal;
+  /** When the server was last heard, in milliseconds since 1970. */
+  #heardAt = 0;
+  /** @type {any} The next look at how long it has been silent. */
+  #pulse;
+  /** @type {any} What is left of the time in which it must be heard. */
+  #probe;
   #options;
 
   /** @param {ConnectionOptions} options */
   constructor(options) {
     super();
     this.#options = options;
+    this.#backoff = new Backoff(options.retryBaseMs, options.retryMaxMs);
   }
 
   get state() {
@@ -92,9 +106,13 @@ export class Connection extends Emitter {
     this.#release('offline');
   }
 
-  /** For a page that is back on the network, or in sight: there is no reason to wait any longer. */
+  /**
+   * For a page that is back in sight, or whose network has come or gone: there is no reason to wait any longer, and what was live may
+   * have been cut off without a word.
+   */
   wake() {
     if (this.#wanted && this.#state === 'offline') void this.#connect();
+    else if (this.#state === 'live' && Date.now() - this.#heardAt >= HEARD_JUST_NOW_MS) this.#prove(PROBE_SOON_MS);
   }
 
   /**
@@ -156,6 +174,7 @@ export class Connection extends Emitter {
       this.#user = { user_id: reply.user_id, name: reply.name };
       this.#liveSince = Date.now();
       this.#renewBefore(token);
+      this.#listen(SILENCE_MS);
       this.#become('live');
     } catch (error) {
       if (turn === this.#turn) this.#denied(HaggleError.from(error));
@@ -177,8 +196,37 @@ export class Connection extends Emitter {
     });
   }
 
+  /**
+   * Looks again when the server may have been silent for too long.
+   *
+   * @param {number} waitMs
+   */
+  #listen(waitMs) {
+    clearTimeout(this.#pulse);
+    this.#pulse = setTimeout(() => {
+      const silentMs = Date.now() - this.#heardAt;
+      if (silentMs >= SILENCE_MS) this.#prove(PROBE_MS);
+      this.#listen(silentMs >= SILENCE_MS ? SILENCE_MS : SILENCE_MS - silentMs);
+    }, waitMs);
+  }
+
+  /**
+   * Asks for a word, and gives the connection up where nothing at all is heard within that time. The native vocabulary has no `ping`, and a
+   * server refuses it at once, without work: that is a word, too.
+   *
+   * @param {number} withinMs
+   */
+  #prove(withinMs) {
+    if (this.#probe !== undefined) return;
+    this.#probe = setTimeout(() => this.#lost(), withinMs);
+    this.tell('ping', {});
+  }
+
   /** @param {unknown} data */
   #hear(data) {
+    this.#heardAt = Date.now();
+    clearTimeout(this.#probe);
+    this.#probe = undefined;
     const frame = parse(data);
     if (!frame) return;
     if (typeof frame.ok === 'boolean') this.#replied(frame);
@@ -234,13 +282,13 @@ export class Connection extends Emitter {
     // Whoever is shown the door before a word was said may have come with a bad token.
     if (this.#state === 'connecting' && this.#waiting.size > 0) this.#token = null;
     this.#release('offline', error);
-    this.#timer = setTimeout(() => void this.#connect(), waitMs ?? this.#backoffMs(error?.retryAfter));
+    this.#timer = setTimeout(() => void this.#connect(), waitMs ?? this.#backoff.next(error?.retryAfter));
   }
 
   /** A connection that held says that neither the token nor the server was at fault before. */
   #forgive() {
     if (this.#state !== 'live' || Date.now() - this.#liveSince < STABLE_MS) return;
-    this.#failures = 0;
+    this.#backoff.reset();
     this.#refusedTokens = 0;
   }
 
@@ -248,18 +296,6 @@ export class Connection extends Emitter {
   #refuse(error) {
     this.#token = null;
     this.#release('refused', error);
-  }
-
-  /**
-   * Full jitter: anywhere between at once and the bound, which doubles with each failure.
-   *
-   * @param {number} [retryAfter] Seconds that the server asked for, on top of which the jitter comes.
-   */
-  #backoffMs(retryAfter = 0) {
-    const { retryBaseMs, retryMaxMs } = this.#options;
-    const bound = Math.min(retryMaxMs, retryBaseMs * 2 ** this.#failures);
-    this.#failures += 1;
-    return Math.min(retryAfter * 1_000 + Math.random() * bound, TIMER_MAX_MS);
   }
 
   /**
@@ -272,6 +308,9 @@ export class Connection extends Emitter {
     this.#turn += 1;
     clearTimeout(this.#timer);
     clearTimeout(this.#renewal);
+    clearTimeout(this.#pulse);
+    clearTimeout(this.#probe);
+    this.#probe = undefined;
     const socket = this.#socket;
     this.#socket = null;
     if (socket) {

@@ -1,7 +1,9 @@
 /** @import { Connection } from './connection.js' */
 /** @import { Conversation } from './conversation.js' */
 /** @import { Listed, Message, ServerEvent } from './types.js' */
+import { Backoff } from './backoff.js';
 import { Emitter } from './emitter.js';
+import { HaggleError } from './error.js';
 
 /** Conversations in a page; the server's largest. */
 const PAGE = 100;
@@ -11,6 +13,9 @@ const HELD_MAX = 5_000;
 const FRESH = 20;
 /** Milliseconds in which several pieces of news become one question. */
 const FRESH_MS = 150;
+/** Milliseconds within which what failed is asked for again, at first and at last. */
+const RETRY_BASE_MS = 1_000;
+const RETRY_MAX_MS = 30_000;
 
 /**
  * The user's conversations, newest first and live. `HaggleClient.inbox` is it. It loads nothing before `load`, but knows
@@ -28,8 +33,13 @@ export class Inbox extends Emitter {
   #wanted = false;
   /** Whether the first page has arrived. */
   loaded = false;
+  /** @type {HaggleError | undefined} Why the list could not be loaded or renewed. It is tried again, and `retry` does so at once. */
+  trouble;
   /** @type {Promise<void> | null} */
   #loading = null;
+  #backoff = new Backoff(RETRY_BASE_MS, RETRY_MAX_MS);
+  /** @type {any} */
+  #retryTimer;
   /** @type {any} */
   #freshTimer;
   /** Counts connections; what an older one still has under way is void. */
@@ -68,11 +78,18 @@ export class Inbox extends Emitter {
     return this.#next !== null && this.#listed.size < HELD_MAX;
   }
 
-  /** Loads the first page, and keeps it fresh from then on. Offline it is loaded when the connection is back. */
+  /** Loads the first page, and keeps it fresh from then on. Offline it is loaded when the connection is back, and what fails is tried again. */
   async load() {
     if (this.#wanted) return;
     this.#wanted = true;
-    if (this.#connection.state === 'live') await this.#reload();
+    await this.retry();
+  }
+
+  /** Tries at once again what failed. */
+  async retry() {
+    if (!this.#wanted || this.#connection.state !== 'live') return;
+    clearTimeout(this.#retryTimer);
+    await this.#attempt(() => this.#reload());
   }
 
   /** Loads the next page of older conversations. */
@@ -115,10 +132,12 @@ export class Inbox extends Emitter {
   connected(live) {
     this.#turn += 1;
     clearTimeout(this.#freshTimer);
+    clearTimeout(this.#retryTimer);
     this.#freshTimer = undefined;
     if (!live) return;
     this.#counts.clear();
-    if (this.#wanted) void this.#reload().catch(() => {});
+    this.#backoff.reset();
+    void this.retry();
     this.emit('change', null);
   }
 
@@ -177,7 +196,8 @@ export class Inbox extends Emitter {
     this.#counts.set(id, count);
     const one = this.#listed.get(id);
     if (one) one.unread = count;
-    if (this.loaded && (count > 0 || !one)) this.#freshSoon();
+    // One's own messages from another device leave the count as it is, and move the conversation to the top all the same.
+    if (this.loaded) this.#freshSoon();
   }
 
   /** @param {number} id */
@@ -189,8 +209,30 @@ export class Inbox extends Emitter {
   #freshSoon() {
     this.#freshTimer ??= setTimeout(() => {
       this.#freshTimer = undefined;
-      void this.#fresh().catch(() => {});
+      void this.#attempt(() => this.#fresh());
     }, FRESH_MS);
+  }
+
+  /**
+   * Tries, and after a failure the whole list again, later and later: what is missing may be anywhere in it.
+   *
+   * @param {() => Promise<void>} act
+   */
+  async #attempt(act) {
+    const turn = this.#turn;
+    try {
+      await act();
+      if (turn !== this.#turn) return;
+      this.#backoff.reset();
+      this.trouble = undefined;
+    } catch (cause) {
+      // Another connection begins from the start.
+      if (turn !== this.#turn || this.#connection.state !== 'live') return;
+      this.trouble = HaggleError.from(cause);
+      clearTimeout(this.#retryTimer);
+      this.#retryTimer = setTimeout(() => void this.retry(), this.#backoff.next(this.trouble.retryAfter));
+    }
+    this.emit('change', null);
   }
 
   async #fresh() {

@@ -87,7 +87,8 @@ class InboxView {
   #choose;
   #search;
   #list = h('ul', { class: 'list', role: 'list' });
-  #state = h('p', { class: 'state' });
+  #state = h('p', { class: 'state', role: 'status' });
+  #again;
   #found = h('p', { class: 'sr', role: 'status' });
   #older;
   #shown = STEP;
@@ -112,10 +113,11 @@ class InboxView {
     const label = this.#locale.say('search');
     this.#search = h('input', { type: 'search', placeholder: label, 'aria-label': label, autocomplete: 'off' });
     this.#older = h('button', { type: 'button', class: 'older', hidden: true }, this.#locale.say('older'));
+    this.#again = h('button', { type: 'button', class: 'older', hidden: true }, this.#locale.say('retry'));
     this.#assemble(frame);
     this.#drawSoon = drawing(() => this.#draw(), signal);
     this.#listen(signal);
-    void client.inbox.load().catch(() => {});
+    void client.inbox.load();
     this.#draw();
   }
 
@@ -133,7 +135,7 @@ class InboxView {
     frame.append(h('div', { class: 'inbox', role: 'group', 'aria-label': name },
       h('header', { class: 'head' }, h('p', { class: 'heading' }, name), h('slot', { name: 'end' })),
       h('div', { class: 'search' }, icon('search'), this.#search),
-      h('div', { class: 'scroll' }, this.#list, this.#state, this.#older),
+      h('div', { class: 'scroll' }, this.#list, this.#state, this.#again, this.#older),
       this.#found));
   }
 
@@ -157,6 +159,12 @@ class InboxView {
       const id = Number(/** @type {Element} */ (event.target).closest('button')?.dataset.id);
       const listed = this.#client.inbox.find(id);
       if (listed) this.#choose(listed);
+    }, { signal });
+    this.#again.addEventListener('click', () => {
+      this.#search.focus();
+      // Somebody who presses this wants it now, whatever was wrong.
+      if (this.#client.state === 'live') void this.#client.inbox.retry();
+      else this.#client.connect();
     }, { signal });
     this.#older.addEventListener('click', () => {
       this.#shown += STEP;
@@ -204,7 +212,9 @@ class InboxView {
     const shown = all.slice(0, this.#shown);
     this.#fill(shown);
     this.#older.hidden = all.length <= this.#shown && !(held.hasMore && query.trim() === '');
-    this.#state.hidden = shown.length > 0;
+    const isStuck = this.#client.state === 'refused' || (this.#client.state === 'live' && held.trouble !== undefined);
+    this.#state.hidden = shown.length > 0 && !isStuck;
+    this.#again.hidden = !isStuck;
     write(this.#state, this.#says(query));
     write(this.#found, query.trim() === '' ? '' : this.#locale.count('found', all.length));
   }
@@ -212,7 +222,8 @@ class InboxView {
   /** @param {string} query */
   #says(query) {
     if (this.#client.state === 'refused') return this.#locale.say('refused');
-    if (!this.#client.inbox.loaded) return this.#locale.say('loading');
+    if (this.#client.inbox.trouble) return this.#locale.say('notLoaded');
+    if (!this.#client.inbox.loaded) return this.#locale.say(this.#client.state === 'live' ? 'loading' : 'connecting');
     return this.#locale.say(query.trim() === '' ? 'nothing' : 'noMatch');
   }
 

@@ -15,7 +15,7 @@ import zh from './locales/zh.js';
  * @typedef {'chat' | 'chatWith' | 'openChat' | 'closeChat' | 'back' | 'you' | 'group' | 'messages' | 'write' | 'writeTo' | 'send'
  *   | 'emoji' | 'typing' | 'severalTyping' | 'online' | 'offline' | 'lastSeen' | 'notSent' | 'retry' | 'discard' | 'today'
  *   | 'yesterday' | 'newMessages' | 'jump' | 'empty' | 'loading' | 'connecting' | 'away' | 'refused' | 'absent' | 'tryNow'
- *   | 'inbox' | 'search' | 'nothing' | 'noMatch' | 'choose' | 'older'} PlainKey
+ *   | 'inbox' | 'search' | 'nothing' | 'notLoaded' | 'noMatch' | 'choose' | 'older'} PlainKey
  * @typedef {'left' | 'over' | 'arrived' | 'unread' | 'found'} PluralKey
  */
 

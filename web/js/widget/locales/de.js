@@ -43,6 +43,7 @@ export default {
   inbox: 'Unterhaltungen',
   search: 'Nach Name oder Titel suchen',
   nothing: 'Noch keine Unterhaltungen.',
+  notLoaded: 'Die Unterhaltungen konnten nicht geladen werden.',
   noMatch: 'Nichts gefunden.',
   choose: 'Wähle eine Unterhaltung.',
   older: 'Ältere Unterhaltungen zeigen',

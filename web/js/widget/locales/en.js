@@ -44,6 +44,7 @@ export default {
   inbox: 'Conversations',
   search: 'Search by name or title',
   nothing: 'No conversations yet.',
+  notLoaded: 'The conversations could not be loaded.',
   noMatch: 'Nothing found.',
   choose: 'Choose a conversation.',
   older: 'Show older conversations',

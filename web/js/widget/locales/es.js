@@ -43,6 +43,7 @@ export default {
   inbox: 'Conversaciones',
   search: 'Buscar por nombre o título',
   nothing: 'Aún no hay conversaciones.',
+  notLoaded: 'No se han podido cargar las conversaciones.',
   noMatch: 'Sin resultados.',
   choose: 'Elige una conversación.',
   older: 'Mostrar conversaciones anteriores',

@@ -43,6 +43,7 @@ export default {
   inbox: '会话',
   search: '按姓名或标题搜索',
   nothing: '还没有会话。',
+  notLoaded: '无法加载会话列表。',
   noMatch: '没有找到。',
   choose: '请选择一个会话。',
   older: '显示更早的会话',
