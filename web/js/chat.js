@@ -55,6 +55,7 @@
     #token;
     #joined = false;
     #left = false;
+    #sending = false;
     #wasLive = false;
     #typedAt = 0;
     /** @type {Map<string, string>} What stands in the view, by its parts' names. */
@@ -191,7 +192,7 @@
       this.#joined = this.#wasLive = true;
       this.#show('live');
       this.attend();
-      for (const pending of this.#pending.values()) void this.#fly(pending);
+      void this.#flush();
     }
 
     /** @param {State} state */
@@ -259,12 +260,26 @@
       this.#pending.set(pending.clientId, pending);
       this.#type(false);
       this.draw();
-      void this.#fly(pending);
+      void this.#flush();
+    }
+
+    /** Sends what waits, one at a time: with two under way, the first could be refused for a moment and be stored after the second. */
+    async #flush() {
+      if (this.#sending) return;
+      this.#sending = true;
+      try {
+        while (this.#joined) {
+          const next = [...this.#pending.values()].find(({ trouble }) => trouble === undefined);
+          if (!next) break;
+          await this.#fly(next);
+        }
+      } finally {
+        this.#sending = false;
+      }
     }
 
     /** @param {Pending} pending */
     async #fly(pending) {
-      if (!this.#joined || pending.flying || pending.trouble) return;
       pending.flying = true;
       try {
         const message = await this.post(pending);
@@ -275,9 +290,9 @@
       } catch (error) {
         const { code, message, retryAfter } = /** @type {Error & Partial<Refusal>} */ (error);
         const passes = code === undefined || code === 'unavailable' || code === 'rate_limited';
-        if (passes) setTimeout(() => void this.#fly(pending), (retryAfter ?? 1) * 1_000);
-        else pending.trouble = message;
+        if (!passes) pending.trouble = message;
         this.draw();
+        if (passes && this.#joined) await new Promise((resolve) => setTimeout(resolve, retryAfter === undefined ? AGAIN_MS : retryAfter * 1_000));
       } finally {
         pending.flying = false;
       }
@@ -289,7 +304,7 @@
       if (!pending) return;
       delete pending.trouble;
       this.draw();
-      void this.#fly(pending);
+      void this.#flush();
     }
 
     /** @param {boolean} on */
