@@ -6,6 +6,7 @@
 mod demo;
 mod html;
 mod item;
+mod names;
 
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, IF_NONE_MATCH, REFERRER_POLICY, X_FRAME_OPTIONS,

@@ -252,6 +252,28 @@ test('an item: the messages so far are in the page, and it goes on live', async 
   await until(() => seller.bodies().then((all) => all.at(-1)), 'written offline');
 });
 
+test('an item: a name passes for no other, and nothing in the page turns its direction, with scripts and without', async () => {
+  await shop('/v1/subjects/item/7', { title: 'A \u202epmal\u202c desk', owner_id: 'bob' });
+  await shop('/v1/users/alice', { name: 'Bo\u200bb' });
+  await shop('/v1/users/carol', { name: 'Al\u2066ice' });
+  const names = async (page) => [await page.locator('h1').textContent(), await page.locator('.peer-name').textContent(), await page.locator('.author').first().textContent()];
+  const cookie = await token('bob');
+  const buyer = await (await Visitor.come('/chat/7', { cookie: await token('alice') })).live();
+  await buyer.say('hello\u202e there');
+  await buyer.say('two');
+  await (await Visitor.come('/chat/7', { cookie: await token('carol') })).live();
+  for (const javaScriptEnabled of [false, true]) {
+    const seller = await Visitor.come('/chat/7?buyerId=alice', { cookie, javaScriptEnabled });
+    if (javaScriptEnabled) await seller.live();
+    assert.deepEqual(await names(seller.page), ['A pmal desk', 'Bob (alice)', 'Bob (alice)'], `scripts: ${javaScriptEnabled}`);
+    assert.equal(await seller.page.title(), 'A pmal desk');
+    await seller.page.goto(`${server.url}/chat/7`);
+    const list = await seller.page.locator('.buyers bdi').allTextContents();
+    assert.deepEqual(list.sort(), ['Alice (carol)', 'Bob (alice)']);
+    assert.deepEqual(await seller.page.locator('.buyers .last').allTextContents().then((all) => all.filter(Boolean)), ['two']);
+  }
+});
+
 test('an item: the token by the fragment, and who may not come in', async () => {
   const nobody = await Visitor.come('/chat/7');
   assert.equal(await nobody.page.locator('h1').textContent(), 'Please sign in');

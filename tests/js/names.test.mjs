@@ -1,45 +1,21 @@
 // Names and links as the widget shows them. What needs a page is in tests/browser.
 import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { Locale } from '../../web/js/widget/locale.js';
 import { clean, isEmojiOnly, linked, shownName } from '../../web/js/widget/text.js';
 
+/** What holds the server's own pages to the same rule. */
+const NAMES = JSON.parse(await readFile(new URL('../fixtures/names.json', import.meta.url), 'utf8'));
+
 test('what cannot be seen is left out of a name, and what people write with stays', () => {
-  const rows = [
-    ['  Bob \n Smith ', 'Bob Smith'],
-    ['B\u200bo\u2060b\ufeff', 'Bob'],
-    ['\u202eevil\u202c', 'evil'],
-    ['\u{e0041}\u{e0042}Tag', 'Tag'],
-    ['Z\u0300\u0301\u0302\u0303\u0304\u0305ed', 'Z\u0300\u0301\u0302ed'],
-    ['Zoe\u0301', 'Zoe\u0301'],
-    ['می\u200cخواهم', 'می\u200cخواهم'],
-    ['👩\u200d🚀 Ada', '👩\u200d🚀 Ada'],
-    ['👍🏽', '👍🏽'],
-    ['a\u200db', 'ab'],
-    ['\ue000\ue001\ue002', ''],
-    ['half \ud83d', 'half'],
-    ['王小明', '王小明'],
-  ];
+  const rows = [...NAMES.clean, ['half \ud83d', 'half']];
   for (const [name, expected] of rows) assert.equal(clean(name), expected, JSON.stringify(name));
 });
 
 test('a name that could pass for another\'s shows its id', () => {
-  const among = [{ user_id: 'bob', name: 'Bob' }, { user_id: 'carol', name: 'Carol' }];
-  const tag = (id, name) => shownName(id, name, among).tag;
-  assert.equal(tag('carol', 'Carol'), '');
-  assert.equal(tag('zoe', 'Zoë Müller'), '');
-  assert.equal(tag('eve', 'BOB'), 'eve');
-  assert.equal(tag('eve', 'B.o.b'), 'eve');
-  assert.equal(tag('eve', 'Ｂｏｂ'), 'eve');
-  assert.equal(tag('eve', 'Воb'), 'eve', 'two scripts in one word');
-  assert.equal(tag('ivan', 'Иван Smith'), '', 'two scripts in two words are usual');
-  assert.equal(tag('eve', 'Robert\u200b'), 'eve', 'also where nobody of that name is here');
-  assert.equal(tag('eve', 'carol'), 'eve', 'also another one\'s id');
-  for (const [name, twin] of [['داود', 'د\u200cاود'], ['Shop❤', 'Shop❤\ufe0f']]) {
-    assert.equal(shownName('eve', twin, [{ user_id: 'bob', name }]).tag, 'eve', 'also by what may stay in a name');
-  }
-  assert.deepEqual(shownName('e\u202eve', '\u200b'), { text: 'eve', tag: '' });
-  assert.equal([...shownName('x', 'n'.repeat(500)).text].length, 80);
+  const among = NAMES.among.map(([user_id, name]) => ({ user_id, name }));
+  for (const [id, name, text, tag] of NAMES.shown) assert.deepEqual(shownName(id, name, among), { text, tag }, JSON.stringify(name));
 });
 
 test('a link that ends in thousands of signs does not keep the page busy', () => {
@@ -73,6 +49,15 @@ test('every language has every string, in every form that its numbers need', () 
   assert.equal(new Locale('zh-Hant-TW').language, 'zh');
   assert.equal(new Locale('ar').direction, 'rtl');
   for (const tag of ['fr', '', 'x', '<script>']) assert.equal(new Locale(tag).language, 'en');
+});
+
+test('every string is said somewhere', async () => {
+  const folder = new URL('../../web/js/widget/', import.meta.url);
+  const scripts = (await readdir(folder)).filter((name) => name.endsWith('.js'));
+  // The list of all keys is a type's, and says nothing.
+  const said = (await Promise.all(scripts.map((name) => readFile(new URL(name, folder), 'utf8')))).join('').replace(/@typedef \{'chat'[^}]+\}/, '');
+  const unsaid = Object.keys(new Locale('en').strings).filter((key) => !new RegExp(`'${key}'|strings\\.${key}\\b`).test(said));
+  assert.deepEqual(unsaid, []);
 });
 
 test('a day is named in the reader\'s words', () => {

@@ -13,15 +13,24 @@ const ofItem = ({ id, senderId, senderName, content, timestamp }) => ({ id, send
 /** The chat of an item's buyer with its seller. */
 class ItemChat extends Base {
   #names;
+  #page;
 
   /** @param {HTMLElement} page */
   constructor(page) {
     const { item: itemId = '', buyer: buyerId = '', user = '' } = page.dataset;
     super(user, { container: page });
+    this.#page = page;
     this.#names = { itemId, buyerId };
     this.add(View.written(page));
     this.connect('/item');
     this.socket?.on('receive_message', (/** @type {any} */ received) => this.hear(ofItem(received)));
+  }
+
+  /** The names of both, whether they have spoken or not. */
+  dressed() {
+    const { buyer = '', buyerName = '', seller = '', sellerName = '' } = this.#page.dataset;
+    this.view?.knows(buyer, buyerName);
+    this.view?.knows(seller, sellerName);
   }
 
   /** Hears the conversation from now on, then looks at what the page missed until then: another device may have been told. */

@@ -12,11 +12,11 @@ use serde::Deserialize;
 use url::form_urlencoded::byte_serialize;
 
 use super::html::{Html, fill, template};
-use super::safe;
+use super::{names, safe};
 use crate::error::ChatError;
 use crate::protocol::command::{CONVERSATIONS_WHOLE, Conversations, Join, PAGE_MAX, Since};
 use crate::protocol::reply::Joined;
-use crate::protocol::{Caller, Command, Conversation, Message, Reply, UserId};
+use crate::protocol::{Caller, Command, Conversation, Message, Person, Reply, UserId};
 use crate::transport::Shared;
 use crate::transport::rest::User;
 use crate::transport::rest::problem::Problem;
@@ -27,7 +27,7 @@ use crate::vocabulary::words::Id;
 const TOGETHER_MS: i64 = 5 * 60 * 1_000;
 
 /// One message. The page's script reads it back and goes on from it.
-const MESSAGE: &str = r#"<li class="message{{classes}}" data-id="{{id}}" data-sender="{{sender}}"><p class="author">{{author}}</p><p class="bubble"><span class="body" dir="auto">{{body}}</span><span class="meta"><time datetime="{{at}}">{{time}}</time></span></p></li>
+const MESSAGE: &str = r#"<li class="message{{classes}}" data-id="{{id}}" data-sender="{{sender}}" data-author="{{author}}"><p class="author">{{shown}}</p><p class="bubble"><span class="body" dir="auto">{{body}}</span><span class="meta"><time datetime="{{at}}">{{time}}</time></span></p></li>
 "#;
 /// One buyer of the seller's list.
 const BUYER: &str = r#"<li><a href="?buyerId={{link}}"><bdi>{{name}}</bdi>{{unread}}<span class="last" dir="auto">{{last}}</span></a></li>
@@ -89,6 +89,7 @@ fn conversation_page(me: &UserId, joined: &Joined) -> Result<String, ChatError> 
         "seller" => (&deal.seller, &deal.buyer, "buyer"),
         _ => (&deal.buyer, &deal.seller, "seller"),
     };
+    let called = |one: &Person| names::shown(one.id.as_str(), &one.name, both(&deal));
     let title = joined.topic.subject.as_ref().and_then(|subject| subject.title.as_deref());
     let cut = if recent.has_more { format!("The newest {PAGE_MAX} messages.") } else { String::new() };
     let values = [
@@ -96,21 +97,29 @@ fn conversation_page(me: &UserId, joined: &Joined) -> Result<String, ChatError> 
         ("item", Html::text(deal.item)),
         ("buyer", Html::text(deal.buyer.id.as_str())),
         ("me", Html::text(me.as_str())),
-        ("own", Html::text(&own.name)),
+        ("own", Html::text(&called(own))),
         ("own-part", Html::text(own_part)),
-        ("other", Html::text(&other.name)),
+        ("other", Html::text(&called(other))),
+        ("seller", Html::text(deal.seller.id.as_str())),
+        ("seller-name", Html::text(&deal.seller.name)),
+        ("buyer-name", Html::text(&deal.buyer.name)),
         ("other-part", Html::text(other_part)),
         ("cut", Html::text(&cut)),
-        ("messages", messages(me, &recent.messages)?),
+        ("messages", messages(me, &deal, &recent.messages)?),
     ];
     fill(&template("item.html")?, &values)
 }
 
 fn title_of(title: Option<&str>, item: &str) -> Html {
-    title.map_or_else(|| Html::text(&format!("Item {item}")), Html::text)
+    Html::text(&title.map_or_else(|| format!("Item {}", names::clean(item)), names::clean))
 }
 
-fn messages(me: &UserId, messages: &[Message]) -> Result<Html, ChatError> {
+/// The ids and names of the two who talk.
+fn both<'a>(deal: &'a Deal<'_>) -> [(&'a str, &'a str); 2] {
+    [&deal.buyer, &deal.seller].map(|one| (one.id.as_str(), &*one.name))
+}
+
+fn messages(me: &UserId, deal: &Deal<'_>, messages: &[Message]) -> Result<Html, ChatError> {
     let mut html = Html::default();
     let mut before: Option<&Message> = None;
     for message in messages {
@@ -127,6 +136,7 @@ fn messages(me: &UserId, messages: &[Message]) -> Result<Html, ChatError> {
             ("id", Html::text(&message.id.0.to_string())),
             ("sender", Html::text(message.sender.id.as_str())),
             ("author", Html::text(&message.sender.name)),
+            ("shown", Html::text(&names::shown(message.sender.id.as_str(), &message.sender.name, both(deal)))),
             ("body", Html::text(&message.body)),
             ("at", Html::text(&at)),
             ("time", Html::text(&time)),
@@ -141,9 +151,13 @@ fn messages(me: &UserId, messages: &[Message]) -> Result<Html, ChatError> {
 fn buyers_page(item: &Id, conversations: &[Conversation]) -> Result<String, ChatError> {
     let mut buyers = Html::default();
     let mut title = None;
+    let people: Vec<Person> =
+        conversations.iter().flat_map(|one| Deal::of(&one.topic()).map(|deal| [deal.buyer, deal.seller])).flatten().collect();
     for conversation in conversations {
         let topic = conversation.topic();
         let Some(deal) = Deal::of(&topic) else { continue };
+        let among = people.iter().map(|one| (one.id.as_str(), &*one.name));
+        let name = names::shown(deal.buyer.id.as_str(), &deal.buyer.name, among);
         title = title.or_else(|| conversation.subject.as_ref().and_then(|subject| subject.title.clone()));
         let link: String = byte_serialize(deal.buyer.id.as_str().as_bytes()).collect();
         let mut unread = Html::default();
@@ -153,9 +167,9 @@ fn buyers_page(item: &Id, conversations: &[Conversation]) -> Result<String, Chat
         let last = conversation.last_message.as_ref().map_or("", |message| &message.body);
         let values = [
             ("link", Html::text(&link)),
-            ("name", Html::text(&deal.buyer.name)),
+            ("name", Html::text(&name)),
             ("unread", unread),
-            ("last", Html::text(last)),
+            ("last", Html::text(&names::clean(last))),
         ];
         buyers.push_filled(BUYER, &values)?;
     }

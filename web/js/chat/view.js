@@ -77,7 +77,7 @@ export class View {
     return [...page.querySelectorAll('li.message[data-id]')].map((row) => ({
       id: Number(row.getAttribute('data-id')),
       senderId: row.getAttribute('data-sender') ?? '',
-      senderName: row.querySelector('.author')?.textContent ?? '',
+      senderName: row.getAttribute('data-author') ?? '',
       body: row.querySelector('.body')?.textContent ?? '',
       at: row.querySelector('time')?.dateTime ?? '',
     }));
@@ -182,6 +182,11 @@ export class View {
     const announcer = this.find('announcer');
     announcer?.append(make('p', '', text));
     while (announcer && announcer.childElementCount > ANNOUNCED_MAX) announcer.firstElementChild?.remove();
+  }
+
+  /** Somebody whose name nobody else's may pass for. @param {string} userId @param {string} name */
+  knows(userId, name) {
+    this.#speakers.set(userId, name);
   }
 
   /** A name that passes for nobody else's. @param {string} userId @param {string} name */
