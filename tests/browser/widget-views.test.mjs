@@ -64,6 +64,7 @@ test('the inbox is newest first and live, shows what is unread, and opens what i
   await busy();
   await open(inboxTag('bob', { for: 'desk' }) + tag('haggle-chat', { id: 'desk', 'token-url': tokenUrl('bob') }));
   await until(names, ['ليلى', 'Zoë', 'Carlos', 'Alice']);
+  await until(() => page.locator('haggle-chat .empty').textContent(), 'Choose a conversation.');
   await backend.say('alice', 'And one thing more');
   await until(names, ['Alice', 'ليلى', 'Zoë', 'Carlos']);
   const alice = page.locator('haggle-inbox .row').first();
@@ -95,7 +96,7 @@ test('the inbox is searched by name and by title, by the keyboard alone', async 
     await until(names, found);
   }
   await until(() => page.locator('haggle-inbox .state').textContent(), 'Nothing found.');
-  assert.equal(await page.locator('haggle-inbox [role="status"]').textContent(), '0 conversations');
+  assert.equal(await page.locator('haggle-inbox .sr[role="status"]').textContent(), '0 conversations');
   await search.press('Escape');
   await until(() => names().then(({ length }) => length), 4);
   let chosen;
@@ -124,7 +125,7 @@ test('the button counts what is unread, and opens and closes by keyboard', async
   await backend.say('bob', 'one');
   await open(buttonTag('alice', { conversation: 'order:42' }));
   const button = page.locator('.fab');
-  await until(() => button.getAttribute('aria-label'), 'Open chat, 1 unread message');
+  await until(() => button.getAttribute('aria-label'), 'Open chat: \u2068Order 1042: two armchairs\u2069, 1 unread message');
   await backend.say('bob', 'two');
   await until(() => page.locator('.fab .badge').textContent(), '2');
   await button.focus();
@@ -140,7 +141,7 @@ test('the button counts what is unread, and opens and closes by keyboard', async
   assert.equal(await chat.root.isVisible(), false);
   assert.equal(await page.evaluate(() => document.activeElement.shadowRoot.activeElement.className), 'fab');
   await backend.say('bob', 'while closed');
-  await until(() => button.getAttribute('aria-label'), 'Open chat, 1 unread message');
+  await until(() => button.getAttribute('aria-label'), 'Open chat: \u2068Order 1042: two armchairs\u2069, 1 unread message');
 });
 
 test('on a product page the button opens a conversation with the seller, and finds it again', async () => {
@@ -168,6 +169,55 @@ test('without a conversation the button opens the inbox, and goes there and back
   await until(() => names().then(({ length }) => length), 4);
   await page.getByRole('button', { name: 'Close chat' }).first().click();
   await until(() => page.locator('.fab .badge').textContent(), '3');
+});
+
+test('several buttons on a page are told apart by what they are about', async () => {
+  await backend.conversation('order:43', ['alice', 'bob'], { title: 'Order 1043: a lamp' });
+  await backend.conversation('talk', ['alice', 'carlos']);
+  await open(buttonTag('alice', { conversation: 'order:42' }) + buttonTag('alice', { conversation: 'order:43' }) + buttonTag('alice', { conversation: 'talk' })
+    + buttonTag('alice', { with: 'zoe', subject: 'product:7' }) + buttonTag('alice') + buttonTag('alice', { heading: 'Our support', conversation: 'order:42' }));
+  const told = async () => {
+    const labels = await page.locator('.fab').evaluateAll((all) => all.map((one) => one.getAttribute('aria-label').replace(/[\u2068\u2069]/g, '')));
+    return labels.map((label) => label.replace('Open chat: ', ''));
+  };
+  await until(told, ['Order 1042: two armchairs', 'Order 1043: a lamp', 'Carlos', 'product 7', 'Conversations', 'Our support']);
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() => window.axe.run(document));
+  assert.deepEqual(violations.map(({ id }) => id), []);
+});
+
+test('an inbox that cannot be loaded says so, asks again by itself, and at once when it is told to', async () => {
+  await busy();
+  let isDown = true;
+  const context = await browser.newContext({ viewport: { width: 500, height: 700 } });
+  page = await context.newPage();
+  let asked = 0;
+  await page.routeWebSocket('**/ws', (socket) => {
+    const there = socket.connectToServer();
+    socket.onMessage((text) => {
+      const { id, type } = JSON.parse(text);
+      if (type === 'conversations') asked += 1;
+      if (type !== 'conversations' || !isDown) there.send(text);
+      else socket.send(JSON.stringify({ id, ok: false, error: { code: 'unavailable', message: 'away', retry_after: 1 } }));
+    });
+  });
+  await openShop(page, server, inboxTag('bob'));
+  const state = page.locator('haggle-inbox .state');
+  await until(() => state.textContent(), 'The conversations could not be loaded.');
+  await until(() => asked > 2, true);
+  isDown = false;
+  await until(() => names().then(({ length }) => length), 4);
+  assert.equal(await state.isVisible(), false);
+  isDown = true;
+  await page.reload();
+  await page.getByRole('button', { name: 'Try again' }).waitFor();
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() => window.axe.run(document));
+  assert.deepEqual(violations.map(({ id }) => id), []);
+  isDown = false;
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await until(() => names().then(({ length }) => length), 4);
+  assert.equal(await page.getByRole('searchbox').evaluate((element) => element.matches(':focus')), true, 'the focus does not fall off the page');
 });
 
 test('axe finds nothing, light and dark, in the chat, the inbox and the panel', async () => {
@@ -273,7 +323,7 @@ test('5,000 messages scroll to the first and back without a jump, in few element
     return (await cdp.send('Runtime.getHeapUsage')).usedSize;
   };
   await chat.jump.click({ timeout: 3_000 }).catch(() => {});
-  const seen = await page.evaluate(toTheTop);
+  const seen = await page.evaluate(toAnEnd, -400);
   assert.deepEqual(seen.jumps, [], 'what was read did not move');
   assert.equal(seen.first, 'line 1\nwith more below it, so that heights differ');
   assert.ok(seen.nodes <= NODES_MAX, `${seen.nodes} elements`);
@@ -281,15 +331,43 @@ test('5,000 messages scroll to the first and back without a jump, in few element
   assert.ok(used <= HEAP_MAX_BYTES, `${(used / 1024 / 1024).toFixed(1)} MB`);
   assert.ok(seen.longest <= TASK_MAX_MS, `the longest task took ${seen.longest} ms`);
   console.log(`# 5,000 messages: ${seen.nodes} elements at most, ${(used / 1024 / 1024).toFixed(1)} MB in all, longest scroll task ${seen.longest.toFixed(0)} ms, ${seen.steps} steps`);
-  await chat.jump.click();
-  await until(() => chat.bodies().then((bodies) => bodies.at(-1)), lines.at(-1));
+  const back = await page.evaluate(toAnEnd, 400);
+  assert.deepEqual(back.jumps, [], 'what was read did not move on the way down either');
+  assert.deepEqual(back.passed, lines, 'nothing is left out on the way down');
+  assert.ok(back.nodes <= NODES_MAX, `${back.nodes} elements`);
+  assert.ok(await heap() <= HEAP_MAX_BYTES);
+  assert.equal(await chat.jump.isVisible(), false, 'the end is the newest message');
+  await backend.say('bob', 'live again');
+  await until(() => chat.bodies().then((bodies) => bodies.at(-1)), 'live again');
 });
 
-/** Scrolls up step by step until nothing is older, and watches how what is in sight moves, how much there is, and how long it takes. */
-async function toTheTop() {
+test('whoever reads far up keeps their place while more comes than is held, and is at the newest with one press', async () => {
+  for (let at = 1; at <= 300; at += 1) await backend.say('alice', `old ${at}`);
+  await open(chatTag('alice'));
+  const chat = new Chat(page);
+  await until(() => chat.bodies().then((bodies) => bodies.length > 30), true);
+  await chat.jump.click({ timeout: 3_000 }).catch(() => {});
+  await page.evaluate(toAnEnd, -400);
+  const place = () => chat.message('old 3').evaluate((row) => row.getBoundingClientRect().top);
+  const before = await place();
+  for (let at = 1; at <= 1_500; at += 1) await backend.say('bob', `new ${at}`);
+  await until(() => page.evaluate(() => document.querySelector('haggle-chat').unread), 1_500);
+  assert.equal(await place(), before);
+  await until(() => chat.jump.getAttribute('aria-label'), 'Jump to the newest message, 1,500 unread messages');
+  await chat.jump.click();
+  await until(() => chat.bodies().then((bodies) => bodies.at(-1)), 'new 1500');
+  await until(() => page.evaluate(() => document.querySelector('haggle-chat').unread), 0);
+});
+
+/**
+ * Scrolls by so many pixels at a time until there is no more, and watches how what is in sight moves, what there is and how much, and how
+ * long it takes.
+ */
+async function toAnEnd(byPx) {
   const root = document.querySelector('haggle-chat').shadowRoot;
   const scroll = root.querySelector('.scroll');
-  const result = { jumps: [], nodes: 0, longest: 0, steps: 0, first: '' };
+  const result = { jumps: [], nodes: 0, longest: 0, steps: 0, first: '', passed: [] };
+  const passed = new Set();
   const watched = () => [...root.querySelectorAll('.message')].find((row) => row.getBoundingClientRect().bottom > scroll.getBoundingClientRect().top + 100);
   const settled = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve, 0)));
   for (let idle = 0; idle < 60 && result.steps < 4_000; ) {
@@ -298,14 +376,17 @@ async function toTheTop() {
     const before = row.getBoundingClientRect().top;
     const from = scroll.scrollTop;
     const began = performance.now();
-    scroll.scrollTop = Math.max(0, from - 400);
+    for (const { textContent } of root.querySelectorAll('.message .body')) passed.add(textContent);
+    scroll.scrollTop = Math.max(0, from + byPx);
     const moved = from - scroll.scrollTop;
     scroll.dispatchEvent(new Event('scroll'));
     result.longest = Math.max(result.longest, performance.now() - began);
     await settled();
     if (row.isConnected && row.querySelector('.body').textContent === body) {
       const drift = row.getBoundingClientRect().top - before - moved;
-      if (Math.abs(drift) > 2) result.jumps.push([body, drift]);
+      // Within 48 pixels of the newest message it stays with that one.
+      const fromEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight;
+      if (Math.abs(drift) > 2 && (byPx < 0 || fromEnd > 48)) result.jumps.push([body, drift]);
     }
     result.nodes = Math.max(result.nodes, root.querySelectorAll('*').length);
     result.steps += 1;
@@ -313,5 +394,6 @@ async function toTheTop() {
     idle = moved === 0 ? idle + 1 : 0;
     if (moved === 0) await new Promise((resolve) => setTimeout(resolve, 20));
   }
+  result.passed = [...passed];
   return result;
 }

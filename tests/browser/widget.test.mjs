@@ -1,5 +1,8 @@
 // The widget in a shop's page, as people use it, in a real browser. HAGGLE_BIN names the server.
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { launch, PATIENCE_MS, shoot, until } from './page.mjs';
 import { Server } from './server.mjs';
@@ -286,6 +289,8 @@ test('a conversation that is not there, and nobody signed in, are said in words'
   await page.route('**/nobody', (route) => route.fulfill({ status: 401 }));
   await openShop(page, server, chatTag('alice', { 'token-url': '/nobody' }), { path: '/shop-other' });
   await until(() => alice.notice.locator('p').textContent(), 'You are not signed in, or may not use the chat.');
+  assert.equal(await alice.state(), 'refused');
+  assert.equal(await alice.root.locator('.empty').isVisible(), false, 'nothing is loading');
 });
 
 test('a token is asked for again before it ends, on the same connection', async () => {
@@ -326,6 +331,57 @@ test('a shop on another origin needs one script and one element', async () => {
   }
 });
 
+test('in production a shop on the allowed origin has all of it with tokens that it signs itself, and any other origin nothing', async () => {
+  const secret = 'a-secret-of-the-shop-and-of-haggle-alone';
+  const shops = [];
+  for (let at = 0; at < 2; at += 1) shops.push(createServer().listen(0, '127.0.0.1'));
+  await Promise.all(shops.map((shop) => shop.listening || once(shop, 'listening')));
+  const [allowed, stranger] = shops.map((shop) => `http://127.0.0.1:${shop.address().port}`);
+  const production = await Server.start(process.env.HAGGLE_BIN, {
+    HAGGLE_MODE: 'production', HAGGLE_JWT_SECRET: secret, HAGGLE_SERVER_KEY: KEY, HAGGLE_ALLOWED_ORIGINS: allowed,
+  });
+  try {
+    const there = new Backend(production, KEY);
+    for (const [id, name] of [['alice', 'Alice'], ['bob', 'Bob']]) await there.user(id, name);
+    await there.conversation('order:42', ['alice', 'bob'], { title: 'Order 1042' });
+    for (const shop of shops) {
+      shop.on('request', (request, response) => {
+        response.setHeader('content-type', request.url === '/' ? 'text/html; charset=utf-8' : 'application/json');
+        if (request.url === '/chat-token') return response.end(JSON.stringify({ token: signed({ sub: 'alice', exp: Math.floor(Date.now() / 1_000) + 600 }, secret) }));
+        response.end(`<!doctype html><html lang="en"><title>A shop</title><link rel="icon" href="data:,">
+          <script type="module" src="${production.url}/js/haggle-widget.js"></script>
+          <haggle-chat conversation="order:42" token-url="/chat-token"></haggle-chat><haggle-inbox token-url="/chat-token"></haggle-inbox>`);
+      });
+    }
+    const page = await person();
+    await page.goto(allowed);
+    alice = new Chat(page);
+    await until(() => alice.state(), 'live');
+    await alice.say('from the shop');
+    await until(() => alice.mark('from the shop'), 'sent');
+    await until(() => alice.about.textContent(), 'Order 1042');
+    await until(() => page.locator('haggle-inbox .preview').textContent(), 'You: from the shop');
+    const other = await (await browser.newContext()).newPage();
+    other.setDefaultTimeout(1_000);
+    await other.goto(stranger);
+    const elsewhere = new Chat(other);
+    await other.waitForTimeout(2_000);
+    // Without leave it cannot even load the script, or it stays outside.
+    assert.notEqual(await elsewhere.state().catch(() => null), 'live');
+    assert.deepEqual(await elsewhere.bodies(), []);
+  } finally {
+    for (const shop of shops) shop.close();
+    await production.remove();
+  }
+});
+
+/** A token as the shop's backend signs it. */
+function signed(claims, secret) {
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const body = `${part({ alg: 'HS256', typ: 'JWT' })}.${part(claims)}`;
+  return `${body}.${createHmac('sha256', secret).update(body).digest('base64url')}`;
+}
+
 test('the page\'s own client can be given, and the page hears what happens', async () => {
   const page = await person();
   await openShop(page, server, tag('haggle-chat', { conversation: 'order:42' }));
@@ -347,6 +403,65 @@ test('the page\'s own client can be given, and the page hears what happens', asy
   await backend.say('bob', 'hello');
   await until(() => page.evaluate(() => window.told.some(([type, what]) => type === 'haggle-message' && what === 'hello')), true);
   assert.ok(await page.evaluate(() => window.told.some(([type, what]) => type === 'haggle-state' && what === 'live')));
+});
+
+test('a shop that signs its user out forgets what was unsent, in all its tabs, and asks anew who is there', async () => {
+  const page = await person();
+  let isIn = true;
+  await page.context().route('**/session-token', async (route) => {
+    const response = isIn ? await fetch(`${server.url}/dev/token?userId=alice`) : null;
+    await route.fulfill(response ? { json: await response.json() } : { status: 401 }).catch(() => {});
+  });
+  await openShop(page, server, chatTag('alice', { 'token-url': '/session-token' }));
+  const other = await page.context().newPage();
+  await openShop(other, server, chatTag('alice', { 'token-url': '/session-token' }));
+  for (const one of [page, other]) await until(() => new Chat(one).state(), 'live');
+  alice = new Chat(page);
+  await server.kill();
+  await alice.say('never sent');
+  await new Chat(other).say('nor this');
+  await alice.text.fill('begun');
+  const kept = () => page.evaluate(() => Object.keys(localStorage).filter((key) => key.startsWith('haggle:')).length);
+  assert.equal(await kept(), 2);
+  isIn = false;
+  await page.evaluate(() => {
+    localStorage.setItem('of the shop', 'stays');
+    customElements.get('haggle-chat').signOut();
+  });
+  await until(kept, 0);
+  assert.equal(await page.evaluate(() => localStorage.getItem('of the shop')), 'stays');
+  for (const one of [page, other]) await until(() => new Chat(one).state(), 'refused');
+  await server.up();
+  isIn = true;
+  for (const one of [page, other]) {
+    await new Chat(one).notice.getByRole('button').click();
+    await until(() => new Chat(one).state(), 'live');
+    assert.deepEqual(await new Chat(one).bodies(), []);
+  }
+  assert.equal(await alice.text.inputValue(), '');
+  assert.deepEqual(await backend.stored('bob'), []);
+});
+
+test('a connection that is cut off without a word is noticed when the page comes back, and by itself', async () => {
+  const page = await person();
+  let isCut = false;
+  let opened = 0;
+  await page.routeWebSocket('**/ws', (socket) => {
+    opened += 1;
+    const there = socket.connectToServer();
+    const isOld = opened === 1;
+    socket.onMessage((text) => (isCut && isOld) || there.send(text));
+    there.onMessage((text) => (isCut && isOld) || socket.send(text));
+  });
+  await openShop(page, server, chatTag('alice'));
+  alice = new Chat(page);
+  await until(() => alice.state(), 'live');
+  isCut = true;
+  await backend.say('bob', 'are you there?');
+  await page.waitForTimeout(1_100);
+  await page.evaluate(() => dispatchEvent(new Event('online')));
+  await until(() => alice.bodies(), ['are you there?']);
+  assert.equal(opened, 2);
 });
 
 test('elements that are taken out of the page close their connection', async () => {

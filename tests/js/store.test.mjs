@@ -1,6 +1,7 @@
 // What is kept of unsent messages across closing the page.
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
+import { forgetUnsent } from '../../web/js/haggle.js';
 import { conversationOf } from '../../web/js/widget/context.js';
 import { FakeSocket } from './fake-socket.mjs';
 import { admit, authenticate, client, joined, message, pass, setUp, settle, tearDown } from './support.mjs';
@@ -150,8 +151,18 @@ test('signing out forgets, a week forgets, and a spoilt entry is no trouble', as
   late.socket.drop();
   late.order.send('new');
   store.setItem('of the shop', 'stays');
+  const { client_id } = late.order.send('another');
+  const other = [...store.held.keys()].find((key) => key.includes(client_id)).replace('alice', 'carol');
+  store.setItem(other, '{"body":"x","created_at":"","at":9e15}');
   late.chat.close({ forget: true });
+  assert.deepEqual([...store.held.keys()], ['of the shop', other], 'nobody else\'s');
+  forgetUnsent({ url: 'ws://elsewhere.test/ws', store });
+  assert.equal(store.length, 2);
+  forgetUnsent({ url: 'ws://shop.test/ws', store });
   assert.deepEqual([...store.held.keys()], ['of the shop']);
+  store.setItem(other, '{}');
+  client(undefined, { store }).chat.close({ forget: true });
+  assert.deepEqual([...store.held.keys()], ['of the shop'], 'who never got in may be anyone');
 });
 
 test('a storage that takes nothing costs nothing but its memory', async () => {

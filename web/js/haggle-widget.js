@@ -8,12 +8,13 @@
  *
  * @module
  */
+import { signOut } from './widget/context.js';
 import { HaggleButton } from './widget/button.js';
 import { HaggleChat } from './widget/chat.js';
 import { HaggleInbox } from './widget/inbox.js';
 
 export * from './haggle.js';
-export { HaggleButton, HaggleChat, HaggleInbox };
+export { HaggleButton, HaggleChat, HaggleInbox, signOut };
 
 const ELEMENTS = { 'haggle-chat': HaggleChat, 'haggle-inbox': HaggleInbox, 'haggle-button': HaggleButton };
 

@@ -24,7 +24,7 @@ import { HaggleError } from './haggle/error.js';
 import { Inbox } from './haggle/inbox.js';
 import { BODY_MAX, bodyLength } from './haggle/outbox.js';
 import { rest } from './haggle/rest.js';
-import { forget, ownStore } from './haggle/store.js';
+import { ownStore, wipe } from './haggle/store.js';
 
 /** When the network, or the page's place on it, has changed. */
 const MOMENTS = ['online', 'offline', 'pageshow'];
@@ -100,10 +100,11 @@ export class HaggleClient extends Emitter {
   /**
    * Ends the connection until `connect`. Conversations keep what they hold.
    *
-   * @param {{forget?: boolean}} [options] `forget` is for signing out: nothing unsent of this user stays in the browser.
+   * @param {{forget?: boolean}} [options] `forget` is for signing out: nothing unsent of this user stays in the browser, and where this
+   *   client never learnt who that is, nothing of anyone.
    */
-  close({ forget: isForgotten = false } = {}) {
-    if (isForgotten && this.user) forget(this.#store, [this.#url.host, this.user.user_id]);
+  close({ forget = false } = {}) {
+    if (forget) wipe(this.#store, this.user ? [this.#url.host, this.user.user_id] : [this.#url.host]);
     for (const moment of MOMENTS) globalThis.removeEventListener?.(moment, this.#wake);
     globalThis.document?.removeEventListener('visibilitychange', this.#seen);
     this.#connection.close();
@@ -167,7 +168,7 @@ export class HaggleClient extends Emitter {
     if (conversation.id !== null) this.#each(conversation.id, () => (isHeldOtherwise = true));
     if (isHeldOtherwise) return conversation.suspend();
     conversation.leave();
-    if (conversation.id !== null) this.#inbox.parted(conversation.id, conversation.unread, conversation.messages.at(-1));
+    if (conversation.id !== null) this.#inbox.parted(conversation.id, conversation.unread, conversation.newest);
   }
 
   /**
@@ -217,6 +218,15 @@ export class HaggleClient extends Emitter {
   #each(id, act) {
     for (const conversation of this.#conversations.values()) if (conversation.id === id) act(conversation);
   }
+}
+
+/**
+ * Forgets what was left unsent in this browser, by everyone who wrote to that server: for a page that signs somebody out and has no client.
+ *
+ * @param {{url?: string | URL, store?: Store | null}} [options] As a client's.
+ */
+export function forgetUnsent({ url = ownUrl(), store = ownStore() } = {}) {
+  wipe(store, [new URL(url).host]);
 }
 
 /** The server that this module came from: a shop's page may stand elsewhere. */

@@ -162,10 +162,7 @@ const BUILD = {
   },
   inbox(site, person, elements) {
     one(site, 'h3').textContent = { customer: 'Your messages', seller: 'Your messages' }[person.role] ?? 'Support';
-    const choose = document.createElement('p');
-    choose.className = 'choose';
-    choose.textContent = 'Choose a conversation.';
-    one(site, '.slot').append(...elements, choose);
+    one(site, '.slot').append(...elements);
     const [list, chat] = elements;
     // Where there is room for one of the two, the chat takes the list's place.
     site.addEventListener('haggle-select', () => (site.dataset.chosen = ''));

@@ -2,14 +2,14 @@
 /** @import { ConversationEvent, Marked, Message, Participant, PresenceEvent } from './types.js' */
 /** @import { Pending } from './outbox.js' */
 /** @import { Store } from './store.js' */
+import { Backoff } from './backoff.js';
 import { Emitter } from './emitter.js';
 import { HaggleError } from './error.js';
 import { Outbox } from './outbox.js';
+import { PAGE, Reader } from './reader.js';
 import { Keep } from './store.js';
 import { Timeline } from './timeline.js';
 
-/** Messages in a page of history. */
-const PAGE = 50;
 /** The server's largest page, for filling a gap. */
 const PAGE_MAX = 200;
 /** Milliseconds that an overtaken message may take to arrive by itself before it is asked for. */
@@ -22,8 +22,9 @@ const TYPING_AGAIN_MS = 3_000;
 const TYPING_STOPS_MS = 4_000;
 /** Milliseconds after which someone else's typing ends, should the server's word for it be lost. */
 const TYPING_FORGOTTEN_MS = 7_000;
-/** Milliseconds before a join that failed for the moment is tried again. */
-const RETRY_MS = 1_000;
+/** Milliseconds within which what failed for the moment, a join or a gap's filling, is tried again: at first, and at last. */
+const RETRY_BASE_MS = 1_000;
+const RETRY_MAX_MS = 15_000;
 
 /**
  * What became of one's own message: on its way, stored, heard by a device of everyone else, read by everyone else.
@@ -56,6 +57,11 @@ export class Conversation extends Emitter {
   /** @type {Map<string, {name: string, timer: any}>} */
   #typing = new Map();
   #timeline = new Timeline();
+  /** @type {Set<Reader>} */
+  #readers = new Set();
+  #own;
+  #joining = new Backoff(RETRY_BASE_MS, RETRY_MAX_MS);
+  #filling = new Backoff(RETRY_BASE_MS, RETRY_MAX_MS);
   #connection;
   #outbox;
   #unreadOf;
@@ -72,8 +78,6 @@ export class Conversation extends Emitter {
   #readWanted = 0;
   #readTold = 0;
   #receivedTold = 0;
-  /** @type {Promise<void> | null} */
-  #loadingOlder = null;
   /** @type {any} */
   #receivedTimer;
   /** @type {any} */
@@ -101,6 +105,7 @@ export class Conversation extends Emitter {
     this.ref = ref;
     this.#connection = connection;
     this.#unreadOf = unreadOf;
+    this.#own = this.reader();
     this.#outbox = new Outbox({
       deliver: (item) => this.#deliver(item),
       mayGo: () => this.joined,
@@ -108,9 +113,17 @@ export class Conversation extends Emitter {
     });
   }
 
-  /** In the order of `seq`, each once. */
+  /**
+   * In the order of `seq`, each once, without a gap but for what was overtaken on its way: the newest, or where `older` has led. At most
+   * `HELD_MAX`.
+   */
   get messages() {
-    return this.#timeline.messages;
+    return this.#own.messages;
+  }
+
+  /** The newest message there is. */
+  get newest() {
+    return this.#timeline.messages.at(-1);
   }
 
   /** What was written here and is not stored yet, in order. */
@@ -145,7 +158,12 @@ export class Conversation extends Emitter {
 
   /** Whether there is history before the first message. */
   get hasOlder() {
-    return this.#timeline.hasOlder;
+    return this.#own.hasOlder;
+  }
+
+  /** Whether there are messages after the last one of `messages`: somebody has gone far up. `newer` and `latest` lead back. */
+  get hasNewer() {
+    return this.#own.hasNewer;
   }
 
   /** Whether the first page has arrived. */
@@ -156,8 +174,9 @@ export class Conversation extends Emitter {
   /** How many messages of others this user has not read. */
   get unread() {
     let count = this.#unreadBase;
-    for (let at = this.messages.length - 1; at >= 0; at -= 1) {
-      const message = this.messages[at];
+    const { messages } = this.#timeline;
+    for (let at = messages.length - 1; at >= 0; at -= 1) {
+      const message = messages[at];
       if (!message || message.seq <= this.#countedTo) break;
       if (message.sender.id !== this.#me) count += 1;
     }
@@ -177,6 +196,7 @@ export class Conversation extends Emitter {
    */
   send(body) {
     const item = this.#outbox.add(body);
+    if (this.hasNewer) this.latest();
     this.typing(false);
     return item;
   }
@@ -226,15 +246,42 @@ export class Conversation extends Emitter {
   }
 
   /**
-   * Loads the page of history before the first message here.
+   * Loads the page of history before the first of `messages`. What is too many then is let go at the other end, also when new messages
+   * come, until `newer` or `latest`.
    *
    * @returns {Promise<void>}
    */
   older() {
-    this.#loadingOlder ??= this.#loadOlder().finally(() => {
-      this.#loadingOlder = null;
+    return this.#own.older();
+  }
+
+  /**
+   * Loads the page after the last of `messages`, where that is not the newest.
+   *
+   * @returns {Promise<void>}
+   */
+  newer() {
+    return this.#own.newer();
+  }
+
+  /** Back to the newest messages, at once. */
+  latest() {
+    this.#own.latest();
+  }
+
+  /**
+   * A reader of one's own, for a page that shows a conversation in two places: each has its `messages` and its place in them.
+   *
+   * @returns {Reader}
+   */
+  reader() {
+    const reader = new Reader(this.#timeline, {
+      history: async (place) => (this.joined ? this.#connection.request('history', { conversation: this.id, ...place }) : null),
+      changed: () => this.emit('change', null),
+      closed: (one) => void this.#readers.delete(one),
     });
-    return this.#loadingOlder;
+    this.#readers.add(reader);
+    return reader;
   }
 
   /**
@@ -266,6 +313,7 @@ export class Conversation extends Emitter {
         const page = await this.#connection.request('history', { conversation: this.ref, limit: PAGE });
         if (turn !== this.#turn) return;
         this.#timeline.begin(page.messages, page.has_more);
+        for (const reader of this.#readers) reader.begin();
       }
       const reply = await this.#connection.request('join', { conversation: this.ref, after: this.#timeline.cursor });
       if (turn === this.#turn) this.#entered(reply);
@@ -354,6 +402,8 @@ export class Conversation extends Emitter {
     if (reply.last_seq < (this.#timeline.cursor ?? 0)) return this.#startOver();
     const first = this.id === null;
     this.trouble = undefined;
+    this.#joining.reset();
+    this.#filling.reset();
     this.id = reply.conversation;
     this.joined = true;
     if (first && this.#me) this.#outbox.keepIn(new Keep(this.#store, [this.#server, this.#me, reply.conversation]));
@@ -375,6 +425,7 @@ export class Conversation extends Emitter {
   /** The server knows less than we do, so it is another database: what is shown here never happened there. */
   #startOver() {
     this.#timeline.clear();
+    for (const reader of this.#readers) reader.begin();
     this.#readWanted = this.#readTold = this.#receivedTold = 0;
     this.id = null;
     this.#participants.clear();
@@ -386,8 +437,7 @@ export class Conversation extends Emitter {
   #barred(error) {
     if (this.#connection.state !== 'live') return;
     if (error.passing) {
-      const waitMs = error.retryAfter === undefined ? RETRY_MS : error.retryAfter * 1_000;
-      this.#retryTimer = setTimeout(() => void this.resume(), waitMs);
+      this.#retryTimer = setTimeout(() => void this.resume(), this.#joining.next(error.retryAfter));
     } else {
       this.trouble = error;
       this.emit('error', error);
@@ -412,7 +462,9 @@ export class Conversation extends Emitter {
 
   /** @param {readonly Message[]} messages */
   #heard(messages) {
-    const added = this.#timeline.merge(messages);
+    const { added, gone } = this.#timeline.merge(messages);
+    for (const message of gone) this.#stopCounting(message);
+    for (const reader of this.#readers) reader.heard(added);
     for (const message of added) {
       const mine = message.sender.id === this.#me;
       if (mine && message.client_id) this.#outbox.settle(message.client_id);
@@ -424,6 +476,17 @@ export class Conversation extends Emitter {
     this.emit('change', null);
     this.#tellReceivedSoon();
     if (this.#timeline.hasGap) this.#fillGapSoon();
+  }
+
+  /**
+   * What is no longer held cannot be counted here any more: its place is in the count.
+   *
+   * @param {Message} message
+   */
+  #stopCounting({ seq, sender }) {
+    if (seq <= this.#countedTo) return;
+    if (sender.id !== this.#me) this.#unreadBase += 1;
+    this.#countedTo = seq;
   }
 
   /** @param {Pending} item */
@@ -460,7 +523,7 @@ export class Conversation extends Emitter {
     if (participant) participant[cursor] = Math.max(participant[cursor] ?? 0, seq);
     if (userId !== this.#me || cursor !== 'read_seq') return;
     // Read on another device of this user. What lies before the first message here cannot be counted here.
-    if (seq > this.#readWanted && seq >= (this.messages[0]?.seq ?? 0)) this.#readUpTo(seq);
+    if (seq > this.#readWanted && seq >= (this.#timeline.messages[0]?.seq ?? 0)) this.#readUpTo(seq);
   }
 
   /**
@@ -499,24 +562,21 @@ export class Conversation extends Emitter {
 
   async #fillGap() {
     const turn = this.#turn;
+    /** @type {HaggleError | undefined} */
+    let error;
     try {
       while (this.#timeline.hasGap && turn === this.#turn) {
         const after = this.#timeline.cursor;
         const page = await this.#connection.request('history', { conversation: this.id, after, limit: PAGE_MAX });
         this.#heard(page.messages);
         if (this.#timeline.cursor === after) break;
+        this.#filling.reset();
       }
-    } catch {
-      // The connection is gone, and the next join begins at the cursor; or the next message asks again.
+    } catch (cause) {
+      error = HaggleError.from(cause);
     }
-    this.#gapTimer = undefined;
-  }
-
-  async #loadOlder() {
-    const before = this.messages[0]?.seq;
-    if (!this.joined || !this.hasOlder || before === undefined) return;
-    const page = await this.#connection.request('history', { conversation: this.id, before, limit: PAGE });
-    this.#timeline.prepend(page.messages, page.has_more);
-    this.emit('change', null);
+    // The next join begins at the cursor.
+    if (turn !== this.#turn) return;
+    this.#gapTimer = this.#timeline.hasGap ? setTimeout(() => void this.#fillGap(), this.#filling.next(error?.retryAfter)) : undefined;
   }
 }

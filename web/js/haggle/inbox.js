@@ -291,7 +291,7 @@ export class Inbox extends Emitter {
    */
   #now(one, joined) {
     if (!joined) return one;
-    const newest = joined.messages.at(-1) ?? null;
+    const newest = joined.newest ?? null;
     const isNewer = (newest?.seq ?? 0) > (one.last_message?.seq ?? 0);
     return { ...one, unread: joined.unread, last_message: isNewer ? newest : one.last_message };
   }

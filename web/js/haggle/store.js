@@ -56,12 +56,12 @@ export class Keep {
 }
 
 /**
- * Forgets everything that a user has left unsent.
+ * Forgets everything that was left unsent, by everyone or by one user.
  *
  * @param {Store | null} store
- * @param {readonly string[]} names Of server and user.
+ * @param {readonly string[]} names Of server, or of server and user.
  */
-export function forget(store, names) {
+export function wipe(store, names) {
   const prefix = `${PREFIX}${names.map((name) => encodeURIComponent(name)).join(':')}:`;
   attempt(() => {
     for (const key of keys(store, prefix)) store?.removeItem(key);

@@ -1,12 +1,11 @@
 /** @import { Message } from './types.js' */
 
-/** Messages held in memory; older ones are let go first and come back from history. */
-const LOADED_MAX = 5_000;
-/** How many are let go at once, so that it does not happen at every message. */
-const LET_GO = 1_000;
+/** Messages of one conversation that are held in memory at most: the newest here, and as many for each reader. */
+export const HELD_MAX = 1_000;
 
 /**
- * The messages of one conversation in the order of `seq`, each once, however and in whatever order they arrive.
+ * The newest messages of one conversation in the order of `seq`, each once, however and in whatever order they arrive. Whoever reads further
+ * up has a `Reader`.
  *
  * A send's reply can overtake the event of an earlier message. So the newest message is not what to resume from:
  * `cursor` is, the last `seq` up to which nothing is missing.
@@ -55,34 +54,15 @@ export class Timeline {
 
   /**
    * @param {readonly Message[]} messages
-   * @returns {Message[]} Those that were not here yet.
+   * @returns {{added: Message[], gone: Message[]}} Those that were not here yet, and the oldest, which are not any more: there is no
+   *   room for them.
    */
   merge(messages) {
-    const added = messages.filter((message) => this.#insert(message));
+    const added = messages.filter((message) => insert(this.#messages, message));
     this.#advance();
-    return added;
-  }
-
-  /**
-   * Adds a page of history from before the first message.
-   *
-   * @param {readonly Message[]} page
-   * @param {boolean} hasOlder
-   */
-  prepend(page, hasOlder) {
-    const first = this.#messages[0]?.seq ?? Infinity;
-    // What was asked for may no longer meet what is here: older messages were let go meanwhile.
-    if (page.length > 0 && !page.some(({ seq }) => seq === first - 1)) return;
-    this.#messages = [...page.filter((message) => message.seq < first), ...this.#messages];
-    this.hasOlder = hasOlder;
-  }
-
-  /** @param {Message} message */
-  #insert(message) {
-    const at = this.#messages.findLastIndex((held) => held.seq <= message.seq);
-    if (at >= 0 && this.#messages[at]?.seq === message.seq) return false;
-    this.#messages.splice(at + 1, 0, message);
-    return true;
+    const gone = this.#messages.splice(0, Math.max(0, this.#messages.length - HELD_MAX));
+    this.hasOlder ||= gone.length > 0;
+    return { added, gone };
   }
 
   #advance() {
@@ -93,9 +73,35 @@ export class Timeline {
       this.#cursor += 1;
       next += 1;
     }
-    if (this.#messages.length > LOADED_MAX) {
-      this.#messages.splice(0, LET_GO);
-      this.hasOlder = true;
-    }
   }
+}
+
+/**
+ * Puts a message where its `seq` belongs.
+ *
+ * @param {Message[]} messages
+ * @param {Message} message
+ * @returns {boolean} Whether it was not there yet.
+ */
+export function insert(messages, message) {
+  const at = messages.findLastIndex((held) => held.seq <= message.seq);
+  if (messages[at]?.seq === message.seq) return false;
+  messages.splice(at + 1, 0, message);
+  return true;
+}
+
+/**
+ * Where the first message of this `seq` or a later one stands.
+ *
+ * @param {readonly Message[]} messages
+ * @param {number} seq
+ */
+export function position(messages, seq) {
+  let [low, high] = [0, messages.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((messages[middle]?.seq ?? 0) >= seq) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }

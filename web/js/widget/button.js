@@ -8,7 +8,9 @@
 import { conversationOf } from './context.js';
 import { h, icon, setAttribute, write } from './dom.js';
 import { drawing, HaggleElement } from './element.js';
+import { heading, peers } from './people.js';
 import { button } from './styles/button.js';
+import { clean, inSentence } from './text.js';
 
 /** What the elements inside take over from this one. */
 const HANDED_ON = ['lang', 'dir', 'server', 'token-url', 'theme', 'read-when', 'heading'];
@@ -67,11 +69,14 @@ class ButtonView {
   #signal;
   #tell;
   #button;
+  #dock;
   #count = h('span', { class: 'badge', 'aria-hidden': 'true', hidden: true });
   #spoken = h('p', { class: 'sr', role: 'status' });
   #panel;
   /** @type {Conversation | null} Whose unread messages are counted; null for all. */
   #counted = null;
+  /** @type {Listed | null} What the server tells of it. */
+  #details = null;
   #isOpening = false;
   #lastUnread = 0;
   #drawSoon;
@@ -91,8 +96,9 @@ class ButtonView {
     this.#signal = signal;
     this.#tell = tell;
     this.#button = h('button', { type: 'button', class: 'fab', 'aria-expanded': 'false', 'aria-controls': 'panel' }, icon('chat'), icon('down'), this.#count);
-    this.#panel = h('div', { class: 'panel', id: 'panel', role: 'dialog', 'aria-label': this.#locale.say('chat'), hidden: true });
-    frame.append(h('section', { class: 'dock', 'aria-label': this.#locale.say('chat') }, this.#panel, this.#button, this.#spoken));
+    this.#panel = h('div', { class: 'panel', id: 'panel', role: 'dialog', hidden: true });
+    this.#dock = h('section', { class: 'dock' }, this.#panel, this.#button, this.#spoken);
+    frame.append(this.#dock);
     this.#drawSoon = drawing(() => this.#draw(), signal);
     this.#listen();
     this.#draw();
@@ -163,6 +169,31 @@ class ButtonView {
     return this.#client.inbox.conversations.find(({ subject, participants }) =>
       participants.length === 2 && participants.some(({ user_id }) => user_id === whom?.user_id)
       && subject?.kind === opening?.subject?.kind && subject?.id === opening?.subject?.id);
+  }
+
+  /** What it is about: several buttons on a page are told apart by it. */
+  #title() {
+    const given = this.#host.getAttribute('heading');
+    if (given) return clean(given);
+    const held = this.#counted;
+    const listed = held ? this.#details : this.#matching();
+    const title = clean(listed?.title ?? listed?.subject?.title ?? '');
+    const others = peers(held?.participants ?? listed?.participants ?? [], this.#client.user?.user_id);
+    if (title || others.length > 0) return title || heading(others, null, this.#locale).text;
+    if (this.#opening) return clean((this.#host.getAttribute('subject') ?? '').replace(':', ' '));
+    return this.#ref ? '' : this.#locale.say('inbox');
+  }
+
+  /** The title comes with the first connection. */
+  #askDetails() {
+    const held = this.#counted;
+    if (this.#details || !held?.joined || held.id === null) return;
+    // Asked once: a button without a title is no reason to ask again.
+    this.#details = /** @type {Listed} */ ({ title: null, subject: null });
+    this.#client.details(held.id).then((details) => {
+      this.#details = details;
+      this.#drawSoon();
+    }, () => {});
   }
 
   #focus() {
@@ -270,7 +301,11 @@ class ButtonView {
     const { unread } = this;
     const isOpen = !this.#panel.hidden;
     const spoken = unread > 0 ? this.#locale.count('unread', unread) : '';
-    const label = this.#locale.say(isOpen ? 'closeChat' : 'openChat');
+    this.#askDetails();
+    const title = this.#title();
+    const about = (/** @type {string} */ what) => (title ? this.#locale.say('about', { what, title: inSentence({ text: title, tag: '' }) }) : what);
+    const label = about(this.#locale.say(isOpen ? 'closeChat' : 'openChat'));
+    for (const part of [this.#dock, this.#panel]) setAttribute(part, 'aria-label', about(this.#locale.say('chat')));
     setAttribute(this.#button, 'aria-label', spoken && !isOpen ? `${label}, ${spoken}` : label);
     setAttribute(this.#button, 'aria-expanded', String(isOpen));
     this.#button.classList.toggle('opened', isOpen);

@@ -59,7 +59,7 @@ export class HaggleChat extends HaggleElement {
    */
   build(frame, { client, isShared }, signal) {
     this.#view = null;
-    if (this.conversation === '') return;
+    if (this.conversation === '') return frame.append(h('div', { class: 'chat' }, h('p', { class: 'empty' }, this.locale.say('choose'))));
     const ref = /^\d+$/.test(this.conversation) ? Number(this.conversation) : this.conversation;
     const { conversation, release } = conversationOf(client, ref, isShared);
     signal.addEventListener('abort', release);
@@ -137,6 +137,7 @@ class ChatView {
       locale: this.#locale, signal, drafts: draftsOf(client), ref: conversation.ref, send: (text) => this.#send(text), typing: (on) => conversation.typing(on),
     });
     this.#messages = new Messages(this.#parts.scroll, this.#parts.list, conversation, this.#locale);
+    signal.addEventListener('abort', () => this.#messages.close());
     this.#section = this.#assemble();
     frame.append(this.#section);
     this.#drawSoon = drawing(() => this.#draw(), signal);
@@ -347,9 +348,11 @@ class ChatView {
 
   #drawEmpty() {
     const { empty } = this.#parts;
-    const { messages, pending } = this.#conversation;
-    empty.hidden = messages.length + pending.length > 0 || this.#isAbsent;
-    write(empty, this.#locale.say(this.#conversation.loaded ? 'empty' : 'loading'));
+    const { newest, pending } = this.#conversation;
+    const { state } = this.#client;
+    const { loaded } = this.#conversation;
+    empty.hidden = newest !== undefined || pending.length > 0 || this.#isAbsent || (state === 'refused' && !loaded);
+    write(empty, this.#locale.say(loaded ? 'empty' : state === 'live' ? 'loading' : 'connecting'));
   }
 
   /** Whether the server says that there is no such conversation. */

@@ -3,7 +3,7 @@
  *
  * @import { Conversation } from '../haggle.js'
  */
-import { HaggleClient } from '../haggle.js';
+import { HaggleClient, forgetUnsent } from '../haggle.js';
 
 /** Milliseconds that a client without elements stays connected: a page that changes its view puts one back at once. */
 const LINGER_MS = 2_000;
@@ -11,9 +11,12 @@ const LINGER_MS = 2_000;
 /**
  * @typedef {object} Shared
  * @property {HaggleClient} client
- * @property {number} users
+ * @property {Set<() => void>} users What each element does when this client is no more.
  * @property {any} timer
  */
+
+/** Tells the shop's other tabs. */
+const SIGN_OUT = 'haggle:sign-out';
 
 /** @type {Map<string, Shared>} */
 const shared = new Map();
@@ -23,20 +26,50 @@ const shown = new WeakMap();
 /**
  * @param {string | null} server The address of Haggle; null is the host that the script came from.
  * @param {string} tokenUrl Answers `{token}` to the page's user.
+ * @param {() => void} renew Called when somebody has signed out: another client is needed.
  * @returns {{client: HaggleClient, release: () => void}}
  */
-export function clientOf(server, tokenUrl) {
+export function clientOf(server, tokenUrl, renew) {
   const name = `${server ?? ''} ${tokenUrl}`;
   const entry = shared.get(name) ?? begin(name, server, tokenUrl);
-  entry.users += 1;
+  entry.users.add(renew);
   clearTimeout(entry.timer);
   return {
     client: entry.client,
     release: () => {
-      entry.users -= 1;
-      if (entry.users === 0) entry.timer = setTimeout(() => end(name), LINGER_MS);
+      entry.users.delete(renew);
+      if (entry.users.size === 0) entry.timer = setTimeout(() => end(name, entry), LINGER_MS);
     },
   };
+}
+
+/**
+ * For a shop whose user signs out: ends every connection that elements have made, here and in the shop's other tabs, and forgets what this
+ * user has left unsent in this browser. The elements then ask their `token-url` anew. Call it when the shop's own session has ended.
+ *
+ * @param {{server?: string}} [options] `server` is for a page that has had no element: the address whose unsent messages are forgotten,
+ *   instead of the host that the script came from.
+ */
+export function signOut({ server } = {}) {
+  const departed = depart();
+  if (server !== undefined) forgetUnsent({ url: socketUrl(server) });
+  else if (departed === 0) forgetUnsent();
+  others?.postMessage('');
+}
+
+const others = globalThis.BroadcastChannel && globalThis.document ? new BroadcastChannel(SIGN_OUT) : null;
+if (others) others.onmessage = () => void depart();
+
+/** @returns {number} How many clients there were: each knows whose messages to forget. */
+function depart() {
+  const all = [...shared];
+  for (const [name, entry] of all) {
+    clearTimeout(entry.timer);
+    shared.delete(name);
+    entry.client.close({ forget: true });
+    for (const renew of [...entry.users]) renew();
+  }
+  return all.length;
 }
 
 /**
@@ -80,16 +113,19 @@ export function conversationOf(client, ref, isShared) {
 function begin(name, server, tokenUrl) {
   const url = server === null ? undefined : socketUrl(server);
   const client = new HaggleClient({ token: () => fetchToken(tokenUrl), ...(url && { url }) });
-  const entry = { client, users: 0, timer: undefined };
+  const entry = { client, users: new Set(), timer: undefined };
   shared.set(name, entry);
   client.connect();
   return entry;
 }
 
-/** @param {string} name */
-function end(name) {
-  shared.get(name)?.client.close();
-  shared.delete(name);
+/**
+ * @param {string} name
+ * @param {Shared} entry
+ */
+function end(name, entry) {
+  entry.client.close();
+  if (shared.get(name) === entry) shared.delete(name);
 }
 
 /** @param {string} server */

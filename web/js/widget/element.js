@@ -3,7 +3,7 @@
  *
  * @import { HaggleClient } from '../haggle.js'
  */
-import { clientOf } from './context.js';
+import { clientOf, signOut } from './context.js';
 import { Locale } from './locale.js';
 import { base } from './styles/base.js';
 import { h } from './dom.js';
@@ -16,6 +16,8 @@ export class HaggleElement extends HTMLElement {
   static observedAttributes = COMMON;
   /** @type {CSSStyleSheet[]} */
   static sheets = [];
+  /** What `haggle-widget.js` exports, for pages without modules: `customElements.get('haggle-chat').signOut()`. */
+  static signOut = signOut;
 
   /** @type {ShadowRoot} */
   #root;
@@ -93,7 +95,7 @@ export class HaggleElement extends HTMLElement {
     if (this.#given) return { client: this.#given, isShared: false };
     const tokenUrl = this.getAttribute('token-url');
     if (tokenUrl === null) return null;
-    const { client, release } = clientOf(this.getAttribute('server'), tokenUrl);
+    const { client, release } = clientOf(this.getAttribute('server'), tokenUrl, () => this.#rebuildSoon());
     this.#life?.signal.addEventListener('abort', release);
     return { client, isShared: true };
   }

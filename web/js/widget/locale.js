@@ -12,7 +12,7 @@ import zh from './locales/zh.js';
  *   mark: Record<'sending' | 'failed' | 'sent' | 'received' | 'read', string>, because: Record<string, string>,
  * }} Strings
  *
- * @typedef {'chat' | 'chatWith' | 'openChat' | 'closeChat' | 'back' | 'you' | 'group' | 'messages' | 'write' | 'writeTo' | 'send'
+ * @typedef {'chat' | 'chatWith' | 'about' | 'openChat' | 'closeChat' | 'back' | 'you' | 'group' | 'messages' | 'write' | 'writeTo' | 'send'
  *   | 'emoji' | 'typing' | 'severalTyping' | 'online' | 'offline' | 'lastSeen' | 'notSent' | 'retry' | 'discard' | 'today'
  *   | 'yesterday' | 'newMessages' | 'jump' | 'empty' | 'loading' | 'connecting' | 'away' | 'refused' | 'absent' | 'tryNow'
  *   | 'inbox' | 'search' | 'nothing' | 'notLoaded' | 'noMatch' | 'choose' | 'older'} PlainKey

@@ -5,10 +5,12 @@
  * @import { Conversation } from '../haggle.js'
  * @import { Mark } from '../haggle/conversation.js'
  * @import { HaggleError } from '../haggle/error.js'
- * @import { Message } from '../haggle/types.js'
+ * @import { Reader } from '../haggle/reader.js'
  * @import { Locale } from './locale.js'
  * @import { ShownName } from './text.js'
  */
+import { Backoff } from '../haggle/backoff.js';
+import { position } from '../haggle/timeline.js';
 import { fillRow, rowElement } from './row.js';
 import { h } from './dom.js';
 import { shownName } from './text.js';
@@ -27,6 +29,9 @@ const UNREAD_PAGES_MAX = 6;
 const END_PX = 48;
 /** Pixels above the unread divider in the first view. */
 const DIVIDER_PX = 12;
+/** Milliseconds within which a page that could not be loaded is asked for again, at first and at last. */
+const RETRY_BASE_MS = 500;
+const RETRY_MAX_MS = 10_000;
 /** Milliseconds within which messages of one sender stand together. */
 const TOGETHER_MS = 5 * 60 * 1_000;
 
@@ -53,6 +58,11 @@ export class Messages {
   /** @type {number | null} The `seq` after which the unread divider stands. */
   dividedAfter = null;
   #conversation;
+  /** @type {Reader} This view's own place in the conversation. */
+  #reader;
+  #backoff = new Backoff(RETRY_BASE_MS, RETRY_MAX_MS);
+  /** @type {any} Set while a page that could not be loaded is not to be asked for. */
+  #again;
   #locale;
   #me = '';
   #scroll;
@@ -79,6 +89,7 @@ export class Messages {
     this.#scroll = scroll;
     this.#list = list;
     this.#conversation = conversation;
+    this.#reader = conversation.reader();
     this.#locale = locale;
   }
 
@@ -123,8 +134,15 @@ export class Messages {
     }
   }
 
+  /** Nobody looks at it any more. */
+  close() {
+    clearTimeout(this.#again);
+    this.#reader.close();
+  }
+
   /** To the newest message. */
   jump() {
+    this.#reader.latest();
     this.#top = null;
     this.#bottom = Infinity;
     this.atEnd = true;
@@ -143,11 +161,11 @@ export class Messages {
    * @returns {boolean} Whether more is on its way.
    */
   #askUnread() {
-    const { messages, hasOlder } = this.#conversation;
+    const { messages, hasOlder } = this.#reader;
     const isMissing = this.dividedAfter !== null && hasOlder && (messages[0]?.seq ?? 0) > this.dividedAfter + 1;
     if (!isMissing || this.#olderAsked >= UNREAD_PAGES_MAX) return false;
     this.#olderAsked += 1;
-    this.#conversation.older().catch(() => {
+    this.#reader.older().catch(() => {
       this.#olderAsked = UNREAD_PAGES_MAX;
       this.draw(this.#me);
     });
@@ -157,7 +175,7 @@ export class Messages {
   /** The first view: what is unread, from its beginning, or the newest. */
   #place() {
     const at = this.#dividerAt();
-    if (at >= 0) this.#show(Math.max(0, at - STEP / 4), this.#conversation.messages.length, 'start');
+    if (at >= 0) this.#show(Math.max(0, at - STEP / 4), this.#reader.messages.length, 'start');
     this.isPlaced = true;
     const divider = /** @type {HTMLElement | null} */ (this.#list.querySelector('.divider'));
     const abovePx = divider ? divider.getBoundingClientRect().top - this.#scroll.getBoundingClientRect().top : 0;
@@ -176,7 +194,7 @@ export class Messages {
     const { scrollTop, scrollHeight, clientHeight } = this.#scroll;
     if (clientHeight === 0) return false;
     const [start, end] = this.#range();
-    const { messages, hasOlder } = this.#conversation;
+    const { messages, hasOlder, hasNewer } = this.#reader;
     if (scrollTop < NEAR_PX && start > 0) {
       this.#show(Math.max(0, start - STEP), end, 'start');
       return true;
@@ -185,8 +203,24 @@ export class Messages {
       this.#show(start, Math.min(messages.length, end + STEP), 'end');
       return true;
     }
-    if (scrollTop < NEAR_PX && hasOlder) void this.#conversation.older().catch(() => {});
+    if (scrollTop < NEAR_PX && hasOlder) this.#load('older');
+    if (scrollHeight - scrollTop - clientHeight < NEAR_PX && hasNewer) this.#load('newer');
     return false;
+  }
+
+  /**
+   * Asks for the page at one end; where that fails, later again.
+   *
+   * @param {'older' | 'newer'} direction
+   */
+  #load(direction) {
+    if (this.#again !== undefined) return;
+    this.#reader[direction]().then(() => this.#backoff.reset(), (error) => {
+      this.#again ??= setTimeout(() => {
+        this.#again = undefined;
+        this.#fill();
+      }, this.#backoff.next(error.retryAfter));
+    });
   }
 
   /**
@@ -195,17 +229,27 @@ export class Messages {
    * @param {'start' | 'end'} growing The end at which messages are added; at the other one some may be let go.
    */
   #show(start, end, growing) {
-    const { messages } = this.#conversation;
+    const { messages } = this.#reader;
     const from = growing === 'end' ? Math.max(start, end - ROWS_MAX) : start;
     const to = growing === 'start' ? Math.min(end, start + ROWS_MAX) : end;
     this.#top = messages[from]?.seq ?? null;
-    this.#bottom = to >= messages.length ? Infinity : (messages[to - 1]?.seq ?? Infinity);
+    this.#bottom = this.#endsAt(to);
     this.#reconcile();
+  }
+
+  /**
+   * What `#bottom` is where the page ends before this message.
+   *
+   * @param {number} end
+   */
+  #endsAt(end) {
+    const { messages, hasNewer } = this.#reader;
+    return end >= messages.length && !hasNewer ? Infinity : (messages[end - 1]?.seq ?? Infinity);
   }
 
   /** What of the conversation's messages is in the page, from and up to but without. */
   #range() {
-    const { messages } = this.#conversation;
+    const { messages } = this.#reader;
     const end = this.#bottom === Infinity ? messages.length : position(messages, this.#bottom + 1);
     const start = this.#top === null ? Math.max(0, end - STEP) : Math.min(position(messages, this.#top), end);
     return /** @type {const} */ ([start, end]);
@@ -213,14 +257,17 @@ export class Messages {
 
   #reconcile() {
     this.#names.clear();
-    const { messages } = this.#conversation;
+    const { messages } = this.#reader;
     let [start, end] = this.#range();
     if (end - start > ROWS_MAX) {
       if (this.atEnd) start = end - ROWS_MAX;
       else end = start + ROWS_MAX;
     }
     this.#top = messages[start]?.seq ?? null;
-    this.#bottom = end === messages.length ? Infinity : (messages[end - 1]?.seq ?? Infinity);
+    this.#bottom = this.#endsAt(end);
+    const [first, last] = [messages[start], messages[end - 1]];
+    // Whoever is with the newest message goes on with it.
+    if (first && last) this.#reader.shows(first.seq, this.atEnd && this.#bottom === Infinity ? Infinity : last.seq);
     const next = this.#elements(start, end);
     const focused = /** @type {ShadowRoot} */ (this.#list.getRootNode()).activeElement;
     for (const [key, { element }] of this.#held) {
@@ -303,7 +350,7 @@ export class Messages {
   /** The index of the first unread message; -1 where there is none, or it is not loaded. */
   #dividerAt() {
     const after = this.dividedAfter;
-    const { messages, hasOlder } = this.#conversation;
+    const { messages, hasOlder } = this.#reader;
     if (after === null) return -1;
     if (hasOlder && (messages[0]?.seq ?? 0) > after + 1) return -1;
     for (let at = position(messages, after + 1); at < messages.length; at += 1) {
@@ -317,7 +364,7 @@ export class Messages {
    * @returns {Row | undefined}
    */
   #stored(at) {
-    const message = this.#conversation.messages[at];
+    const message = this.#reader.messages[at];
     if (!message) return undefined;
     const mine = message.sender.id === this.#me;
     const name = this.#name(message.sender);
@@ -387,20 +434,4 @@ export class Messages {
     while (rows[low] && !rows[low]?.classList.contains('message')) low += 1;
     return rows[low];
   }
-}
-
-/**
- * Where the first message of this `seq` or a later one stands.
- *
- * @param {readonly Message[]} messages
- * @param {number} seq
- */
-function position(messages, seq) {
-  let [low, high] = [0, messages.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((messages[middle]?.seq ?? 0) >= seq) high = middle;
-    else low = middle + 1;
-  }
-  return low;
 }

@@ -7,6 +7,7 @@
 export default {
   chat: 'محادثة',
   chatWith: 'محادثة مع {name}',
+  about: '{what}: {title}',
   openChat: 'فتح المحادثة',
   closeChat: 'إغلاق المحادثة',
   back: 'العودة إلى المحادثات',

@@ -7,6 +7,7 @@
 export default {
   chat: 'Chat',
   chatWith: 'Chat mit {name}',
+  about: '{what}: {title}',
   openChat: 'Chat öffnen',
   closeChat: 'Chat schließen',
   back: 'Zurück zu den Unterhaltungen',

@@ -8,6 +8,7 @@
 export default {
   chat: 'Chat',
   chatWith: 'Chat with {name}',
+  about: '{what}: {title}',
   openChat: 'Open chat',
   closeChat: 'Close chat',
   back: 'Back to conversations',

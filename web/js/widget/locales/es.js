@@ -7,6 +7,7 @@
 export default {
   chat: 'Chat',
   chatWith: 'Chat con {name}',
+  about: '{what}: {title}',
   openChat: 'Abrir el chat',
   closeChat: 'Cerrar el chat',
   back: 'Volver a las conversaciones',

@@ -7,6 +7,7 @@
 export default {
   chat: '聊天',
   chatWith: '与{name}聊天',
+  about: '{what}：{title}',
   openChat: '打开聊天',
   closeChat: '关闭聊天',
   back: '返回会话列表',

@@ -31,6 +31,8 @@ export const base = sheet(`
     color: var(--ink);
     font: 400 1rem/1.45 var(--haggle-font, Inter, "SF Pro Text", -apple-system, BlinkMacSystemFont, "Segoe UI", Roboto,
       "Noto Sans", "Noto Sans Arabic", "Noto Sans SC", "Liberation Sans", Arial, sans-serif);
+    /* Some text fonts have a few emoji, in black; where nothing else stands they come in colour. */
+    --emoji: "Apple Color Emoji", "Segoe UI Emoji", "Noto Color Emoji", sans-serif;
     font-size: var(--haggle-font-size, 1rem);
     letter-spacing: normal;
     text-align: start;

@@ -73,7 +73,7 @@ export const chat = sheet(`
   .body { overflow-wrap: anywhere; unicode-bidi: isolate; white-space: pre-wrap; }
   .body a { color: inherit; text-decoration-thickness: 1px; text-underline-offset: 0.18em; }
   .body a:focus-visible { outline-color: currentcolor; }
-  .jumbo .body { font-size: 2rem; line-height: 1.25; }
+  .jumbo .body { font-family: var(--emoji); font-size: 2rem; line-height: 1.25; }
   .jumbo .bubble { padding: 0.2rem 0.25rem; background: none; color: var(--ink-soft); }
   .meta {
     display: inline-flex;
@@ -195,7 +195,7 @@ export const chat = sheet(`
     background: var(--surface);
     box-shadow: 0 8px 28px var(--shadow);
   }
-  .emoji button { block-size: 2.25rem; padding: 0; border: 0; border-radius: 0.5rem; background: none; font-size: 1.3rem; line-height: 1; }
+  .emoji button { block-size: 2.25rem; padding: 0; border: 0; border-radius: 0.5rem; background: none; font-family: var(--emoji); font-size: 1.3rem; line-height: 1; }
   .emoji button:hover { background: var(--sunken); }
   .emoji button:focus-visible { outline-offset: -2px; }
 
