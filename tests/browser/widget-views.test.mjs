@@ -156,6 +156,27 @@ test('on a product page the button opens a conversation with the seller, and fin
   }
 });
 
+test('a button whose conversation cannot be opened says so, and tries again when it is told to', async () => {
+  const context = await browser.newContext({ viewport: { width: 900, height: 720 } });
+  page = await context.newPage();
+  let isDown = true;
+  await page.route('**/v1/conversations', (route) => (isDown ? route.abort() : route.continue()));
+  await openShop(page, server, buttonTag('zoe', { with: 'bob', subject: 'product:7' }));
+  await page.locator('.fab').click();
+  const again = page.getByRole('button', { name: 'Try again' });
+  await again.waitFor();
+  await until(() => again.evaluate((element) => element.matches(':focus')), true);
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() => window.axe.run(document));
+  assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes.map(({ failureSummary }) => failureSummary)]), []);
+  await shoot(page, 'widget-button-failed');
+  isDown = false;
+  await page.keyboard.press('Enter');
+  const chat = new Chat(page);
+  await until(() => chat.about.textContent(), 'Desk lamp');
+  await until(() => chat.text.evaluate((element) => element.matches(':focus')), true);
+});
+
 test('without a conversation the button opens the inbox, and goes there and back', async () => {
   await busy();
   await open(buttonTag('bob'));

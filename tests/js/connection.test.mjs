@@ -163,6 +163,27 @@ test('bye with reconnect comes back, but not before the time that it names', asy
   assert.equal(FakeSocket.opened.length, 2);
 });
 
+test('coming back to the page does not cut short the time that a server has asked for', async () => {
+  const window = new EventTarget();
+  globalThis.addEventListener = window.addEventListener.bind(window);
+  globalThis.removeEventListener = window.removeEventListener.bind(window);
+  try {
+    const { chat, socket } = await joined();
+    socket.say({ type: 'bye', code: 'unavailable', reason: 'busy', reconnect: true, retry_after: 20 });
+    await pass(19_999);
+    window.dispatchEvent(new Event('online'));
+    await settle();
+    assert.equal(chat.state, 'offline');
+    await pass(1);
+    window.dispatchEvent(new Event('online'));
+    await settle();
+    assert.equal(chat.state, 'connecting', 'but it ends the jitter that comes on top');
+    chat.close();
+  } finally {
+    for (const name of ['addEventListener', 'removeEventListener']) delete globalThis[name];
+  }
+});
+
 test('bye without reconnect stays away', async () => {
   const { chat, socket } = await joined();
   socket.say({ type: 'bye', code: 'forbidden', reason: 'Suspended.', reconnect: false });
@@ -304,7 +325,7 @@ test('when the network or the page comes or goes, a live connection has 5 s to p
       assert.equal(chat.state, 'offline', moment);
       target.dispatchEvent(new Event(moment));
       await settle();
-      assert.equal(chat.state, 'connecting', `${moment} ends the wait`);
+      assert.equal(chat.state, moment === 'offline' ? 'offline' : 'connecting', `${moment} ends the wait, or is no time to try`);
       chat.close();
       target.dispatchEvent(new Event(moment));
       assert.equal(chat.state, 'offline', 'a closed client stays closed');

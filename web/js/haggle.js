@@ -26,8 +26,8 @@ import { BODY_MAX, bodyLength } from './haggle/outbox.js';
 import { rest } from './haggle/rest.js';
 import { ownStore, wipe } from './haggle/store.js';
 
-/** When the network, or the page's place on it, has changed. */
-const MOMENTS = ['online', 'offline', 'pageshow'];
+/** When a page is back on the network. */
+const MOMENTS = ['online', 'pageshow'];
 
 export { BODY_MAX, Conversation, HaggleError, Inbox, bodyLength };
 
@@ -59,6 +59,7 @@ export class HaggleClient extends Emitter {
   #store;
   #url;
   #wake = () => this.#connection.wake();
+  #doubt = () => this.#connection.doubt();
   #seen = () => void (document.visibilityState === 'visible' && this.#wake());
 
   /** @param {HaggleOptions} options */
@@ -93,6 +94,7 @@ export class HaggleClient extends Emitter {
   /** Connects and stays connected. During a wait it tries at once. */
   connect() {
     for (const moment of MOMENTS) globalThis.addEventListener?.(moment, this.#wake);
+    globalThis.addEventListener?.('offline', this.#doubt);
     globalThis.document?.addEventListener('visibilitychange', this.#seen);
     this.#connection.open();
   }
@@ -106,6 +108,7 @@ export class HaggleClient extends Emitter {
   close({ forget = false } = {}) {
     if (forget) wipe(this.#store, this.user ? [this.#url.host, this.user.user_id] : [this.#url.host]);
     for (const moment of MOMENTS) globalThis.removeEventListener?.(moment, this.#wake);
+    globalThis.removeEventListener?.('offline', this.#doubt);
     globalThis.document?.removeEventListener('visibilitychange', this.#seen);
     this.#connection.close();
   }

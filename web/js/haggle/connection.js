@@ -63,6 +63,8 @@ export class Connection extends Emitter {
   #timer;
   /** @type {any} */
   #renewal;
+  /** When the server wants to be tried again at the earliest, in milliseconds since 1970. */
+  #notBefore = 0;
   /** When the server was last heard, in milliseconds since 1970. */
   #heardAt = 0;
   /** @type {any} The next look at how long it has been silent. */
@@ -107,12 +109,17 @@ export class Connection extends Emitter {
   }
 
   /**
-   * For a page that is back in sight, or whose network has come or gone: there is no reason to wait any longer, and what was live may
-   * have been cut off without a word.
+   * For a page that is back in sight or on the network: there is no reason to wait any longer, but where the server has named a time; and
+   * what was live may have been cut off.
    */
   wake() {
-    if (this.#wanted && this.#state === 'offline') void this.#connect();
-    else if (this.#state === 'live' && Date.now() - this.#heardAt >= HEARD_JUST_NOW_MS) this.#prove(PROBE_SOON_MS);
+    if (this.#wanted && this.#state === 'offline' && Date.now() >= this.#notBefore) void this.#connect();
+    this.doubt();
+  }
+
+  /** For a page whose network has gone: what was live may have been cut off without a word. */
+  doubt() {
+    if (this.#state === 'live' && Date.now() - this.#heardAt >= HEARD_JUST_NOW_MS) this.#prove(PROBE_SOON_MS);
   }
 
   /**
@@ -282,6 +289,7 @@ export class Connection extends Emitter {
     // Whoever is shown the door before a word was said may have come with a bad token.
     if (this.#state === 'connecting' && this.#waiting.size > 0) this.#token = null;
     this.#release('offline', error);
+    this.#notBefore = Date.now() + (error?.retryAfter ?? 0) * 1_000;
     this.#timer = setTimeout(() => void this.#connect(), waitMs ?? this.#backoff.next(error?.retryAfter));
   }
 

@@ -161,9 +161,12 @@ export class Reader {
     const last = this.#messages.at(-1)?.seq ?? 0;
     if (!page || turn !== this.#turn) return;
     if (page.messages.length > 0 && !page.messages.some(({ seq }) => seq === last + 1)) return;
+    const knew = this.#messages.length;
     this.#messages.push(...page.messages.filter(({ seq }) => seq > last));
     // What was said while the page was on its way is among the newest.
     this.hasNewer = page.has_more || (this.#timeline.messages.at(-1)?.seq ?? 0) > (this.#messages.at(-1)?.seq ?? 0);
+    // A page without news would only be asked for again.
+    if (this.#messages.length === knew && this.hasNewer) return;
     this.#bound();
     this.#changed();
   }

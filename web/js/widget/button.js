@@ -221,7 +221,7 @@ class ButtonView {
       this.#showChat(String(listed.id), false);
       if (hasFocus) setTimeout(() => this.#focus());
     } catch {
-      if (!this.#signal.aborted) this.#say(this.#locale.say('absent'));
+      if (!this.#signal.aborted) this.#say(this.#locale.say(this.#client.state === 'refused' ? 'refused' : 'absent'), opening);
     } finally {
       this.#isOpening = false;
     }
@@ -242,9 +242,25 @@ class ButtonView {
     }));
   }
 
-  /** @param {string} text */
-  #say(text) {
-    this.#panel.replaceChildren(h('div', { class: 'blank' }, h('p', { role: 'status' }, text), this.#closer(null)));
+  /**
+   * @param {string} text
+   * @param {Opening} [failed] What to try again.
+   */
+  #say(text, failed) {
+    const hasFocus = this.#panel.matches(':focus-within');
+    const again = failed ? this.#retry(failed) : null;
+    this.#panel.replaceChildren(h('div', { class: 'blank' }, h('p', { role: 'status' }, text), again, this.#closer(null)));
+    if (hasFocus) this.#focus();
+  }
+
+  /** @param {Opening} opening */
+  #retry(opening) {
+    const again = h('button', { type: 'button', class: 'again' }, this.#locale.say('retry'));
+    again.addEventListener('click', () => {
+      if (this.#client.state !== 'live') this.#client.connect();
+      void this.#begin(opening);
+    }, { signal: this.#signal });
+    return again;
   }
 
   /**

@@ -57,7 +57,9 @@ export const button = sheet(`
   @keyframes rise { from { opacity: 0; transform: translateY(10px); } }
   .panel > haggle-chat, .panel > haggle-inbox { block-size: 100%; max-block-size: none; min-block-size: 0; border: 0; border-radius: 0; }
   .back { margin-inline-start: -0.5rem; }
-  .blank { display: flex; align-items: center; justify-content: space-between; padding: 1rem; color: var(--ink-soft); }
+  .blank { display: flex; align-items: center; gap: 0.75rem; padding: 1rem; color: var(--ink-soft); }
+  .blank p { flex: 1; }
+  .again { padding: 0.375rem 0.75rem; border: 1px solid var(--line-strong); border-radius: 99px; background: none; color: var(--accent-text); font-weight: 600; }
 
   /* On a phone the panel is the page. */
   @media (max-width: 480px) {
