@@ -177,6 +177,23 @@ test('a button whose conversation cannot be opened says so, and tries again when
   await until(() => chat.text.evaluate((element) => element.matches(':focus')), true);
 });
 
+test('every element tells its page the state of the connection, once', async () => {
+  await open('');
+  await page.evaluate(() => {
+    window.told = [];
+    document.addEventListener('haggle-state', ({ target, detail }) => window.told.push(`${target.localName} ${detail.state}`));
+  });
+  const told = () => page.evaluate(() => window.told.splice(0).sort());
+  await page.evaluate((html) => document.querySelector('main').insertAdjacentHTML('beforeend', html),
+    inboxTag('bob') + buttonTag('alice', { conversation: 'order:42', open: true }) + chatTag('alice'));
+  const states = () => page.evaluate(() => ['inbox', 'button', 'chat'].map((name) => document.querySelector(`haggle-${name}`).state));
+  await until(states, ['live', 'live', 'live']);
+  assert.deepEqual((await told()).filter((one) => one.endsWith('live')), ['haggle-button live', 'haggle-chat live', 'haggle-inbox live']);
+  await server.kill();
+  await until(() => states().then((all) => all.includes('live')), false);
+  assert.deepEqual((await told()).filter((one) => one.endsWith('offline')).slice(0, 3).length, 3);
+});
+
 test('without a conversation the button opens the inbox, and goes there and back', async () => {
   await busy();
   await open(buttonTag('bob'));

@@ -151,8 +151,11 @@ fn messages(me: &UserId, deal: &Deal<'_>, messages: &[Message]) -> Result<Html, 
 fn buyers_page(item: &Id, conversations: &[Conversation]) -> Result<String, ChatError> {
     let mut buyers = Html::default();
     let mut title = None;
-    let people: Vec<Person> =
-        conversations.iter().flat_map(|one| Deal::of(&one.topic()).map(|deal| [deal.buyer, deal.seller])).flatten().collect();
+    let people: Vec<Person> = conversations
+        .iter()
+        .flat_map(|one| Deal::of(&one.topic()).map(|deal| [deal.buyer, deal.seller]))
+        .flatten()
+        .collect();
     for conversation in conversations {
         let topic = conversation.topic();
         let Some(deal) = Deal::of(&topic) else { continue };

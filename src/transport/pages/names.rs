@@ -65,8 +65,7 @@ pub(super) fn shown<'a>(id: &str, name: &str, among: impl IntoIterator<Item = (&
     }
     let text = cut(whole.clone());
     let mine = shape(&text);
-    let is_anothers =
-        |(other, called): (&str, &str)| other != id && (mine == shape(called) || mine == shape(other));
+    let is_anothers = |(other, called): (&str, &str)| other != id && (mine == shape(called) || mine == shape(other));
     let passes = whole != plain(name) || is_mixed(&text) || among.into_iter().any(is_anothers);
     if passes && text != shown_id { format!("{text} ({shown_id})") } else { text }
 }

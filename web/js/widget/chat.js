@@ -167,7 +167,7 @@ class ChatView {
     const { scroll, list, jump, notice } = this.#parts;
     const signal = this.#signal;
     const offs = [
-      this.#client.on('state', ({ state, error }) => this.#became(state, error)),
+      this.#client.on('state', ({ error }) => this.#became(error)),
       this.#conversation.on('change', () => this.#drawSoon()),
       this.#conversation.on('error', (error) => {
         this.#trouble = error;
@@ -213,13 +213,9 @@ class ChatView {
     });
   }
 
-  /**
-   * @param {string} state
-   * @param {HaggleError} [error]
-   */
-  #became(state, error) {
+  /** @param {HaggleError} [error] */
+  #became(error) {
     this.#trouble = error;
-    this.#tell('haggle-state', { state, error });
     this.#drawSoon();
   }
 

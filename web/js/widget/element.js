@@ -26,6 +26,8 @@ export class HaggleElement extends HTMLElement {
   /** @type {AbortController | null} Ends what this element listens to. */
   #life = null;
   #building = false;
+  /** @type {HaggleClient | null} What it speaks through now. */
+  #client = null;
   locale = new Locale('en');
 
   constructor() {
@@ -43,6 +45,11 @@ export class HaggleElement extends HTMLElement {
   set client(client) {
     this.#given = client;
     this.#rebuildSoon();
+  }
+
+  /** `connecting`, `live`, `offline` or `refused`, as `haggle-state` tells. */
+  get state() {
+    return this.#client?.state ?? 'offline';
   }
 
   connectedCallback() {
@@ -80,18 +87,33 @@ export class HaggleElement extends HTMLElement {
     const direction = this.getAttribute('dir') ?? this.locale.direction;
     const frame = h('div', { class: 'frame', lang: this.locale.language, dir: direction });
     this.#root.replaceChildren(frame);
-    const held = this.#client();
-    if (held) this.build(frame, held, this.#life.signal);
+    const held = this.#claim();
+    this.#client = held?.client ?? null;
+    if (!held) return;
+    this.#watch(held.client, this.#life.signal);
+    this.build(frame, held, this.#life.signal);
+  }
+
+  /**
+   * @param {HaggleClient} client
+   * @param {AbortSignal} signal
+   */
+  #watch(client, signal) {
+    // What stands inside another element is that one's to tell.
+    if (/** @type {ShadowRoot} */ (this.getRootNode()).host instanceof HaggleElement) return;
+    const off = client.on('state', ({ state, error }) => void this.tell('haggle-state', { state, error }));
+    signal.addEventListener('abort', off);
   }
 
   #dismount() {
     this.#life?.abort();
     this.#life = null;
+    this.#client = null;
     this.#root.replaceChildren();
   }
 
   /** @returns {{client: HaggleClient, isShared: boolean} | null} Null while the page has said neither. */
-  #client() {
+  #claim() {
     if (this.#given) return { client: this.#given, isShared: false };
     const tokenUrl = this.getAttribute('token-url');
     if (tokenUrl === null) return null;
