@@ -18,7 +18,7 @@ test('it begins with the newest page and joins after it', async () => {
   assert.deepEqual(socket.frames('history')[0], { id: 2, type: 'history', conversation: 'order:42', limit: 50 });
   socket.reply('history', { messages: [message(8), message(9)], has_more: true });
   await settle();
-  assert.deepEqual(socket.frames('join')[0], { id: 3, type: 'join', conversation: 'order:42', after: 9 });
+  assert.deepEqual(socket.frames('join')[0], { id: 3, type: 'join', conversation: 'order:42', after: 9, after_at: message(9).created_at });
   await admit(socket, 10);
   socket.say(heard(10));
   assert.deepEqual(seqs(order), [8, 9, 10]);
@@ -207,6 +207,21 @@ test('a server with another database starts the conversation over', async () => 
   assert.equal((await admit(again, 2)).after, 2);
   assert.deepEqual(seqs(order), [1, 2]);
   assert.equal(again.frames('send')[0].body, 'keep me');
+});
+
+test('a server whose database was restored, and has as much again, starts the conversation over too', async () => {
+  const { order, socket } = await joined(2);
+  socket.drop();
+  await pass(250);
+  const again = await authenticate();
+  assert.equal(again.frames('join')[0].after_at, message(2).created_at);
+  again.reply('join', { conversation: CONVERSATION, last_seq: 5, participants: [], reset: true });
+  await settle();
+  assert.deepEqual(seqs(order), []);
+  again.reply('history', { messages: [1, 2, 3, 4, 5].map((seq) => message(seq, { body: `other ${seq}` })), has_more: false });
+  await settle();
+  await admit(again, 5);
+  assert.deepEqual(order.messages.map(({ body }) => body), [1, 2, 3, 4, 5].map((seq) => `other ${seq}`));
 });
 
 test('older history stands before what is here', async () => {

@@ -315,7 +315,10 @@ export class Conversation extends Emitter {
         this.#timeline.begin(page.messages, page.has_more);
         for (const reader of this.#readers) reader.begin();
       }
-      const reply = await this.#connection.request('join', { conversation: this.ref, after: this.#timeline.cursor });
+      const after = this.#timeline.cursor;
+      // By its time the server knows whether the last message is still that one, or its database was restored.
+      const last = this.#timeline.messages.findLast(({ seq }) => seq === after);
+      const reply = await this.#connection.request('join', { conversation: this.ref, after, ...(last && { after_at: last.created_at }) });
       if (turn === this.#turn) this.#entered(reply);
     } catch (error) {
       if (turn === this.#turn) this.#barred(HaggleError.from(error));
@@ -397,9 +400,9 @@ export class Conversation extends Emitter {
     this.#countedTo = seq;
   }
 
-  /** @param {{conversation: number, last_seq: number, participants: Participant[], marks?: Marked[]}} reply */
+  /** @param {{conversation: number, last_seq: number, participants: Participant[], marks?: Marked[], reset?: boolean}} reply */
   #entered(reply) {
-    if (reply.last_seq < (this.#timeline.cursor ?? 0)) return this.#startOver();
+    if (reply.reset || reply.last_seq < (this.#timeline.cursor ?? 0)) return this.#startOver();
     const first = this.id === null;
     this.trouble = undefined;
     this.#joining.reset();
@@ -422,7 +425,7 @@ export class Conversation extends Emitter {
     void this.#outbox.flush();
   }
 
-  /** The server knows less than we do, so it is another database: what is shown here never happened there. */
+  /** The server knows less than we do, or something else, so it is another database: what is shown here never happened there. */
   #startOver() {
     this.#timeline.clear();
     for (const reader of this.#readers) reader.begin();
