@@ -59,7 +59,7 @@ soak: release ## The fault tests at full length, an hour or two; CASES="kills st
 bench: release ## Haggle and its peers side by side, into docs/performance.md; SCENARIO=chat PEERS=haggle,limit ROUNDS=1 do a part
 	cargo build --release --locked --package haggle-bench
 	cargo build --release --locked --manifest-path benches/peers/Cargo.toml --target-dir $(TARGET)/peers
-	npm ci --prefix benches/peers/node --no-audit --no-fund --loglevel=error
+	cd benches/peers/node && { npm ls >/dev/null 2>&1 || npm ci --no-audit --no-fund --loglevel=error; }
 	$(TARGET)/release/haggle-bench
 
 deny: ## Dependencies: known vulnerabilities, licences, duplicates, sources (needs cargo-deny and the network)

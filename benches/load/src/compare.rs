@@ -70,6 +70,10 @@ impl Choice {
 
     fn peers(&self, scenario: &Scenario) -> Vec<&'static Peer> {
         match &self.peers {
+            // What only Haggle can do is asked of nobody else.
+            Some(peers) if scenario.peers == ["haggle"] => {
+                peers.iter().filter(|peer| peer.is_haggle()).copied().collect()
+            }
             Some(peers) => peers.clone(),
             None => scenario.peers.iter().filter_map(|name| peer::find(name)).collect(),
         }
@@ -87,7 +91,7 @@ pub(crate) fn run() -> Outcome<()> {
     let cluster = Cluster::start()?;
     let commits = machine::commits_per_second(cluster.folder())?;
     let mut lines = fs::File::create(folder.join("results.jsonl"))?;
-    let mut records = Vec::new();
+    let (mut records, mut faults) = (Vec::new(), Vec::new());
     for round in 1..=choice.rounds {
         for scenario in &choice.scenarios {
             for peer in choice.peers(scenario) {
@@ -96,9 +100,12 @@ pub(crate) fn run() -> Outcome<()> {
                     Ok(record) => {
                         writeln!(std::io::stdout(), "{}", record.line())?;
                         writeln!(lines, "{}", record.line())?;
+                        faults.extend(
+                            record.faults().map(|fault| format!("{} in {}: {fault}", peer.name, scenario.name)),
+                        );
                         records.push(record);
                     }
-                    Err(error) => note!("bench: {} failed in {}: {error}", peer.name, scenario.name),
+                    Err(error) => faults.push(format!("{} failed in {}: {error}", peer.name, scenario.name)),
                 }
             }
         }
@@ -107,7 +114,7 @@ pub(crate) fn run() -> Outcome<()> {
     let docs = if choice.is_whole() { Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs") } else { folder };
     report.write(&docs)?;
     note!("bench: wrote {}", docs.join("performance.md").display());
-    Ok(())
+    if faults.is_empty() { Ok(()) } else { Err(faults.join("\nbench: ").into()) }
 }
 
 fn one(scenario: &Scenario, peer: &'static Peer, round: u32, cluster: &Cluster, measured: Duration) -> Outcome<Record> {

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use crate::Outcome;
 
 /// The CPU of the server and its database; the generator has the other.
-pub(crate) const SERVER_CPU: &str = "0";
+const SERVER_CPU: &str = "0";
 /// The CPU of the generator.
-pub(crate) const OWN_CPU: &str = "1";
+const OWN_CPU: &str = "1";
 /// Clock ticks a second in `/proc`: the same on every Linux.
 const TICKS: u64 = 100;
 
@@ -26,6 +26,17 @@ pub(crate) fn pin_self() -> Outcome<()> {
     }
     let pinned = Command::new("taskset").args(["-acp", OWN_CPU, &std::process::id().to_string()]).output()?;
     if pinned.status.success() { Ok(()) } else { Err("taskset could not pin the generator".into()) }
+}
+
+/// A command on the servers' CPU that gets this signal when this process ends, however it does.
+pub(crate) fn beside(signal: &str, user: Option<&str>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", signal]);
+    if let Some(user) = user {
+        command.args(["--reuid", user, "--regid", user, "--clear-groups"]);
+    }
+    command.args(["taskset", "-c", SERVER_CPU]);
+    command
 }
 
 /// How many CPUs there are.

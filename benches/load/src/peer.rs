@@ -191,7 +191,7 @@ fn built() -> Outcome<PathBuf> {
 }
 
 fn pinned(program: &str, script: Option<PathBuf>) -> Command {
-    let mut command = Command::new("taskset");
-    command.args(["-c", machine::SERVER_CPU, program]).args(script);
+    let mut command = machine::beside("KILL", None);
+    command.arg(program).args(script);
     command
 }

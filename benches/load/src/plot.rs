@@ -65,6 +65,7 @@ fn length(scale: Scale, value: f64) -> f64 {
 /// A figure with about three digits, thousands apart.
 pub(crate) fn figure(value: f64) -> String {
     let digits = match value {
+        _ if value.fract() == 0.0 => 0,
         _ if value >= 100.0 => 0,
         _ if value >= 10.0 => 1,
         _ => 2,
@@ -89,7 +90,14 @@ mod tests {
 
     #[test]
     fn figures_have_about_three_digits() {
-        let rows = [(0.377, "0.38"), (12.34, "12.3"), (999.6, "1000"), (4_700.0, "4,700"), (1_180_000.0, "1,180,000")];
+        let rows = [
+            (0.377, "0.38"),
+            (12.34, "12.3"),
+            (20.0, "20"),
+            (999.6, "1000"),
+            (4_700.0, "4,700"),
+            (1_180_000.0, "1,180,000"),
+        ];
         for (value, text) in rows {
             assert_eq!(figure(value), text);
         }

@@ -10,6 +10,9 @@ use crate::cluster::Cluster;
 use crate::machine;
 use crate::peer::Running;
 
+/// What a server may not do in any scenario.
+const MUST_BE_ZERO: &[&str] = &["refused", "connections_lost", "unacknowledged", "undelivered", "incomplete", "missed"];
+
 /// The figures of one run, by name with the unit last.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Record {
@@ -35,6 +38,16 @@ impl Record {
             self.note(&format!("{name}_{title}_ms"), times_us.value_at_quantile(quantile) as f64 / 1e3);
         }
         self.note(&format!("{name}_max_ms"), times_us.max() as f64 / 1e3);
+    }
+
+    /// What of a run must be zero and is not, in words: then its other figures mean less.
+    pub(crate) fn faults(&self) -> Option<String> {
+        let wrong = MUST_BE_ZERO.iter().filter_map(|name| {
+            let figure = self.figures.get(*name).filter(|figure| **figure != 0.0)?;
+            Some(format!("{name}: {figure}"))
+        });
+        let wrong: Vec<String> = wrong.collect();
+        if wrong.is_empty() { None } else { Some(wrong.join(", ")) }
     }
 
     /// The line that a run prints.

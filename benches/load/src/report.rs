@@ -41,12 +41,23 @@ impl Report {
 
     /// The median of a figure over the rounds.
     pub(crate) fn median(&self, scenario: &str, peer: &str, figure: &str) -> Option<f64> {
-        let of = self.records.iter().filter(|record| record.scenario == scenario && record.peer == peer);
-        let mut found: Vec<f64> = of.filter_map(|record| record.figures.get(figure).copied()).collect();
-        found.sort_by(f64::total_cmp);
+        let found = self.sorted(scenario, peer, figure);
         let upper = found.get(found.len() / 2).copied()?;
         let lower = found.get((found.len() - 1) / 2).copied()?;
         Some(f64::midpoint(lower, upper))
+    }
+
+    /// How far the rounds lie apart, in percent of their median.
+    pub(crate) fn spread_percent(&self, scenario: &str, peer: &str, figure: &str) -> Option<f64> {
+        let found = self.sorted(scenario, peer, figure);
+        Some((found.last()? - found.first()?) / self.median(scenario, peer, figure)? * 100.0)
+    }
+
+    fn sorted(&self, scenario: &str, peer: &str, figure: &str) -> Vec<f64> {
+        let of = self.records.iter().filter(|record| record.scenario == scenario && record.peer == peer);
+        let mut found: Vec<f64> = of.filter_map(|record| record.figures.get(figure).copied()).collect();
+        found.sort_by(f64::total_cmp);
+        found
     }
 
     fn head(&self) -> String {
@@ -54,8 +65,8 @@ impl Report {
         format!(
             "# Performance\n\n\
              Written by `make bench`; [benches/README.md](../benches/README.md) says what is measured, how each server \
-             is set up, and what is fair about it. Medians of {rounds} rounds, in each of which every server has its \
-             turn. What counts is a ratio within one run: absolute figures change from machine to machine, and from \
+             is set up, and what is fair about it. Rounds: {rounds}, in each of which every server has its turn; \
+             what stands here are medians. What counts is a ratio within one run: absolute figures change from machine to machine, and from \
              hour to hour.\n\n\
              - Machine: {}. The server and PostgreSQL on CPU 0, the load generator on CPU 1. The database's disk \
              commits {commits:.0} times a second for one process.\n\
@@ -148,6 +159,7 @@ mod tests {
         let records = vec![run(1, 5.0), run(2, 1.0), run(3, 3.0)];
         let report = Report { records, rounds: 3, commits: 1.0, postgres: String::new() };
         assert_eq!(report.median("chat", "node", "acknowledged_per_s"), Some(3.0));
+        assert_eq!(report.spread_percent("chat", "node", "acknowledged_per_s"), Some(4.0 / 3.0 * 100.0));
         assert_eq!(report.median("chat", "limit", "acknowledged_per_s"), None);
     }
 

@@ -9,6 +9,8 @@ enum Column {
     Plain(&'static str, &'static str),
     /// The sum of several figures' medians.
     Sum(&'static str, &'static [&'static str]),
+    /// How far apart the rounds lie, in percent of the median.
+    Spread(&'static str),
     /// A figure as a multiple of a peer's.
     Ratio(&'static str, &'static str, &'static str),
 }
@@ -21,7 +23,7 @@ pub(super) struct Section {
     columns: &'static [Column],
 }
 
-use Column::{Plain, Ratio, Sum};
+use Column::{Plain, Ratio, Spread, Sum};
 
 const CPU: &[&str] = &["server_cpu_us", "database_cpu_us"];
 
@@ -33,6 +35,7 @@ pub(super) const SECTIONS: &[Section] = &[
         scenario: "chat",
         columns: &[
             Plain("acknowledged/s", "acknowledged_per_s"),
+            Spread("acknowledged_per_s"),
             Ratio("× Node", "acknowledged_per_s", "node-naive"),
             Ratio("× socketioxide", "acknowledged_per_s", "socketioxide"),
             Ratio("of the limit", "acknowledged_per_s", "limit"),
@@ -112,6 +115,7 @@ pub(super) const SECTIONS: &[Section] = &[
 
 const FANOUT: &[Column] = &[
     Plain("deliveries/s", "deliveries_per_s"),
+    Spread("deliveries_per_s"),
     Ratio("× Node without a database", "deliveries_per_s", "node-nodb"),
     Plain("all have heard: p50 ms", "completed_p50_ms"),
     Plain("p99 ms", "completed_p99_ms"),
@@ -123,12 +127,14 @@ impl Column {
     fn title(&self) -> &'static str {
         match self {
             Plain(title, _) | Sum(title, _) | Ratio(title, ..) => title,
+            Spread(_) => "spread %",
         }
     }
 
     fn cell(&self, report: &Report, scenario: &str, peer: &str) -> Option<f64> {
         match self {
             Plain(_, name) => report.median(scenario, peer, name),
+            Spread(name) => report.spread_percent(scenario, peer, name),
             Sum(_, names) => names.iter().map(|name| report.median(scenario, peer, name)).sum(),
             Ratio(_, name, of) => Some(report.median(scenario, peer, name)? / report.median(scenario, of, name)?),
         }
@@ -144,7 +150,8 @@ impl Section {
             return String::new();
         }
         let titles: Vec<&str> = self.columns.iter().map(Column::title).collect();
-        let mut text = format!("## {}\n\n{}\n\n| | {} |\n", self.heading, self.text, titles.join(" | "));
+        let about = if self.text.is_empty() { String::new() } else { format!("{}\n\n", self.text) };
+        let mut text = format!("## {}\n\n{about}| | {} |\n", self.heading, titles.join(" | "));
         text.push_str(&format!("| --- |{}\n", " --- |".repeat(titles.len())));
         for peer in rows {
             let cell = |column: &Column| column.cell(report, self.scenario, peer.name).map(figure);
