@@ -16,7 +16,7 @@ NODE_TESTS = $$(find $(wildcard tests socketio/tests) -name node_modules -prune 
 # How long one of these files may take.
 NODE_TEST_TIMEOUT_MS := 300000
 
-.PHONY: help run test setup lint rust-tests node-tests test-build build release soak deny container
+.PHONY: help run test setup lint rust-tests node-tests test-build build release soak bench deny container
 
 help: ## Lists these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -55,6 +55,12 @@ release: ## The binary for production, in target/release/
 
 soak: release ## The fault tests at full length, an hour or two; CASES="kills stall" runs those alone
 	HAGGLE_BIN=$(abspath $(TARGET)/release/haggle) cargo run --release --locked --example soak -- $(CASES)
+
+bench: release ## Haggle and its peers side by side, into docs/performance.md; SCENARIO=chat PEERS=haggle,limit ROUNDS=1 do a part
+	cargo build --release --locked --package haggle-bench
+	cargo build --release --locked --manifest-path benches/peers/Cargo.toml --target-dir $(TARGET)/peers
+	cd benches/peers/node && { npm ls >/dev/null 2>&1 || npm ci --no-audit --no-fund --loglevel=error; }
+	$(TARGET)/release/haggle-bench
 
 deny: ## Dependencies: known vulnerabilities, licences, duplicates, sources (needs cargo-deny and the network)
 	@command -v cargo-deny >/dev/null || { \
