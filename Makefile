@@ -16,7 +16,14 @@ NODE_TESTS = $$(find $(wildcard tests socketio/tests) -name node_modules -prune 
 # How long one of these files may take.
 NODE_TEST_TIMEOUT_MS := 300000
 
-.PHONY: help run test setup lint rust-tests node-tests test-build build release soak bench deny container
+# Folders with a lockfile of npm's.
+NPM_FOLDERS := tests socketio/tests/js
+
+# Says how to get a tool of cargo's that is missing.
+needs = command -v $(1) >/dev/null || { \
+	echo '$(1) is missing: `cargo install $(1) --locked` installs it in some minutes.' >&2; exit 1; }
+
+.PHONY: help run test setup lint rust-tests node-tests test-build build release release-build sbom soak bench deny audit fuzz container
 
 help: ## Lists these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -50,22 +57,40 @@ test-build:
 build: ## The binary for development
 	cargo build --locked
 
-release: ## The binary for production, in target/release/
+release: release-build sbom ## The binary for production, and the list of what is in it (CycloneDX), in target/release/
+
+release-build:
 	cargo build --release --locked
 
-soak: release ## The fault tests at full length, an hour or two; CASES="kills stall" runs those alone
+sbom: # What the binary is made of, on the platform that it is built on.
+	@$(call needs,cargo-cyclonedx)
+	cargo cyclonedx --format json --spec-version 1.5 --override-filename haggle.cdx --quiet
+	@mkdir -p $(TARGET)/release
+	sed 's|file://$(CURDIR)|file://.|g' haggle.cdx.json >$(TARGET)/release/haggle.cdx.json
+	@rm -f haggle.cdx.json */haggle.cdx.json # Also those of the other members, whose parts stand in it.
+
+soak: release-build ## The fault tests at full length, an hour or two; CASES="kills stall" runs those alone
 	HAGGLE_BIN=$(abspath $(TARGET)/release/haggle) cargo run --release --locked --example soak -- $(CASES)
 
-bench: release ## Haggle and its peers side by side, into docs/performance.md; SCENARIO=chat PEERS=haggle,limit ROUNDS=1 do a part
+bench: release-build ## Haggle and its peers side by side, into docs/performance.md; SCENARIO=chat PEERS=haggle,limit ROUNDS=1 do a part
 	cargo build --release --locked --package haggle-bench
 	cargo build --release --locked --manifest-path benches/peers/Cargo.toml --target-dir $(TARGET)/peers
 	cd benches/peers/node && { npm ls >/dev/null 2>&1 || npm ci --no-audit --no-fund --loglevel=error; }
 	$(TARGET)/release/haggle-bench
 
-deny: ## Dependencies: known vulnerabilities, licences, duplicates, sources (needs cargo-deny and the network)
-	@command -v cargo-deny >/dev/null || { \
-		echo 'cargo-deny is missing: `cargo install cargo-deny --locked` installs it in some minutes.' >&2; exit 1; }
-	cargo deny --workspace check
+deny: ## Dependencies: licences, duplicates, sources, and with the network known vulnerabilities (needs cargo-deny)
+	@$(call needs,cargo-deny)
+	cargo deny --workspace check bans licenses sources
+	cargo deny --manifest-path fuzz/Cargo.toml --config deny.toml check bans licenses sources
+	cargo deny --workspace check advisories
+	cargo deny --manifest-path fuzz/Cargo.toml --config deny.toml check advisories
+
+audit: ## npm packages that the tests run: known vulnerabilities (needs the registry's audit service)
+	for folder in $(NPM_FOLDERS); do (cd "$$folder" && npm audit --audit-level=low); done
+
+fuzz: ## Every parser on 100,000,000 inputs that libFuzzer makes up; hours (needs cargo-fuzz; scripts/fuzz does one)
+	@$(call needs,cargo-fuzz)
+	scripts/fuzz all
 
 container: ## Does by hand, in a folder, what the Dockerfile does, and proves each step
 	scripts/prove-container

@@ -38,7 +38,7 @@ use crate::config::{self, Mode, RootVocabulary, Settings};
 use crate::protocol::Timestamp;
 use crate::store::{Direction, Options, Store, StoreError};
 use crate::transport::gate::Gate;
-use crate::transport::origin::Origins;
+use crate::transport::origin::{Origins, Verdict};
 use crate::transport::rest::{self, book, native, operations, order, provisioning, shop};
 use crate::transport::{Shared, pages, socketio, websocket};
 use crate::vocabulary::Vocabulary;
@@ -334,10 +334,7 @@ fn serve_on(
     let server = HttpServer::new(move || {
         let origins = shared.origins.clone();
         let cors = Cors::default()
-            .allowed_origin_fn(move |origin, head| {
-                let host = head.headers().get("host").and_then(|host| host.to_str().ok());
-                origin.to_str().is_ok_and(|origin| origins.allows(origin, host))
-            })
+            .allowed_origin_fn(move |_, head| origins.judge(head.headers()) == Verdict::Allowed)
             .block_on_origin_mismatch(false)
             .allow_any_method()
             .allow_any_header()

@@ -200,10 +200,24 @@ impl Settings {
     ) -> Result<(Self, Sources), ConfigError> {
         let gathered = layers::gather(flags, env, dir, |before| Reader::quiet(before).mode().as_str());
         let sources = gathered.values.iter().map(|(key, given)| (*key, given.origin.clone())).collect();
+        Self::read(gathered).map(|settings| (settings, sources))
+    }
+
+    fn read(gathered: Gathered) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(gathered);
         let settings = reader.settings();
         let problems = reader.into_problems();
-        if problems.is_empty() { Ok((settings, sources)) } else { Err(ConfigError { problems }) }
+        if problems.is_empty() { Ok(settings) } else { Err(ConfigError { problems }) }
+    }
+
+    /// The settings that a single file of this text gives, for fuzzing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Settings::load`].
+    #[cfg(any(test, fuzzing))]
+    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
+        Self::read(layers::from_toml(text))
     }
 
     /// Settings for a test: development, a free port, fixed secrets of the right length, all else at its default.

@@ -42,6 +42,8 @@ pub mod config;
 pub mod defects;
 pub mod doctor;
 pub mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod protocol;
 pub mod store;
 pub mod telemetry;

@@ -1,7 +1,12 @@
-//! Logging: where it goes and what passes the filter. No metrics, no decision on what is logged.
+//! Logging: where it goes, what passes the filter, and that each event is one line. No metrics, no decision on what is logged.
 
-use std::io::{self, IsTerminal};
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
 
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::debug_fn;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
@@ -39,19 +44,121 @@ pub fn filter(text: &str) -> Result<EnvFilter, String> {
 /// When the filter cannot be read or logging was started before.
 pub fn init(log: &str) -> Result<(), String> {
     let filter = filter(log)?;
-    let terminal = io::stderr().is_terminal();
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
-    let lines = if terminal {
-        lines.with_target(false).boxed()
-    } else {
-        lines.json().flatten_event(true).with_ansi(false).boxed()
-    };
+    let lines = lines(io::stderr().is_terminal(), io::stderr);
     tracing_subscriber::registry().with(filter).with(lines).try_init().map_err(|error| error.to_string())
+}
+
+/// Writes each event as one line, whatever stands in its values.
+fn lines<S, W>(terminal: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let lines = tracing_subscriber::fmt::layer();
+    if terminal {
+        // Values only: the colours around them are the formatter's.
+        let fields = debug_fn(|writer, field, value| {
+            let value = clean(&format!("{value:?}"));
+            if field.name() == "message" {
+                writer.write_str(&value)
+            } else {
+                write!(writer, "{}={value}", field.name())
+            }
+        });
+        lines.with_target(false).fmt_fields(fields.delimited(" ")).with_writer(writer).boxed()
+    } else {
+        lines.json().flatten_event(true).with_ansi(false).with_writer(Clean(writer)).boxed()
+    }
+}
+
+/// A text with what would begin a line, hide one or turn it round written out as `\u000a`: what a terminal or a reader of lines does
+/// something at besides showing it.
+fn clean(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+            // To a text, which takes all that it is given.
+            _ = write!(clean, "\\u{:04x}", u32::from(c));
+        } else {
+            clean.push(c);
+        }
+    }
+    clean
+}
+
+/// Writes events, which come whole and end with a line's end, clean.
+struct Clean<W>(W);
+
+impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for Clean<W> {
+    type Writer = Clean<W::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Clean(self.0.make_writer())
+    }
+}
+
+impl<W: Write> Write for Clean<W> {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let line = String::from_utf8_lossy(event.trim_ascii_end());
+        self.0.write_all(format!("{}\n", clean(&line)).as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::filter;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// What is logged by `log`, as a terminal or a file gets it.
+    fn logged(terminal: bool, log: impl FnOnce()) -> String {
+        #[derive(Clone, Default)]
+        struct Kept(Arc<Mutex<Vec<u8>>>);
+        impl Write for Kept {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.lock().unwrap().write(bytes)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let lines = lines(terminal, move || writer.clone());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), log);
+        let bytes = kept.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn no_value_begins_a_line_of_its_own_or_moves_a_terminal() {
+        let bad =
+            "a\n2026-01-01 ERROR forged\r\n{\"level\":\"ERROR\"}\u{1b}[2J\u{9b}31m\u{85}\u{2028}\u{202e}\u{7f}\u{8}\tz";
+        for terminal in [true, false] {
+            let log = logged(terminal, || {
+                let _in = tracing::info_span!("request", path = bad, shown = %bad).entered();
+                tracing::info!(text = bad, shown = %bad, debug = ?bad, "{bad}");
+            });
+            assert_eq!(log.lines().count(), 1, "{log}");
+            assert!(log.ends_with('\n') && log.contains("forged"), "{log}");
+            let uncoloured = log.trim_end().replace("\u{1b}[", "");
+            assert_eq!(clean(&uncoloured), uncoloured, "a terminal would obey it");
+            assert!(!log.contains("\u{1b}[2J"), "{}", log.escape_debug());
+            if !terminal {
+                let read: serde_json::Value = serde_json::from_str(&log).unwrap();
+                assert_eq!(
+                    (&read["text"], &read["level"]),
+                    (&bad.into(), &"INFO".into()),
+                    "the log still holds what was said"
+                );
+            }
+        }
+    }
 
     #[test]
     fn levels_and_targets_are_taken() {

@@ -90,6 +90,8 @@ const ROOMS: &[Room] = &[
         never: &["entity", "sea_orm"],
     },
     Room { path: "app", ours: &["*"], never: &[] },
+    // What only tests and cargo-fuzz build.
+    Room { path: "fuzzing", ours: &["*"], never: &[] },
     Room { path: "lib", ours: &["*"], never: &[] },
     Room { path: "main", ours: &[], never: EDGE },
 ];

@@ -109,10 +109,16 @@ impl Client {
         }
         match packet::decode(text) {
             Ok(packet @ (Packet::Event { attachments: 1.., .. } | Packet::Ack { attachments: 1.., .. })) => {
-                let expected = match &packet {
-                    Packet::Event { attachments, .. } | Packet::Ack { attachments, .. } => *attachments,
-                    _ => 0,
+                let (namespace, expected) = match &packet {
+                    Packet::Event { namespace, attachments, .. } | Packet::Ack { namespace, attachments, .. } => {
+                        (namespace.clone(), *attachments)
+                    }
+                    _ => return,
                 };
+                // Nothing is held for whoever is not in there.
+                if !matches!(self.entry(&namespace), Some(Entry::Connected { .. })) {
+                    return work.close(CloseReason::ForcedServerClose);
+                }
                 self.partials += 1;
                 let number = self.partials;
                 let partial = Partial { packet, expected, attachments: Vec::new(), bytes: 0, number };
@@ -229,6 +235,7 @@ impl Client {
                     *entry = Entry::Connected { socket: socket.clone(), sink };
                 }
                 self.joined = true;
+                self.session.trust();
                 if socket.connected()
                     && let Some((_, Entry::Connected { sink, .. })) = self.namespaces.get_mut(place)
                 {

@@ -98,6 +98,14 @@ pub(super) fn gather(
     refuse_hidden_mode(gathered, &before)
 }
 
+/// What a single file of this text gives.
+#[cfg(any(test, fuzzing))]
+pub(super) fn from_toml(text: &str) -> Gathered {
+    let mut problems = Vec::new();
+    let layer = files::from_text("a.toml", Ok(text.to_owned()), &mut problems);
+    merge([layer].iter(), problems)
+}
+
 /// A file that is read because of the mode cannot set the mode.
 fn refuse_hidden_mode(mut gathered: Gathered, before: &Gathered) -> Gathered {
     let (now, then) = (gathered.values.get("mode"), before.values.get("mode"));

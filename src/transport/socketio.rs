@@ -39,11 +39,17 @@ pub const PATH: &str = "/socket.io/";
 /// The largest POST and the largest message that a client may send, in bytes.
 pub const MESSAGE_MAX: usize = 128 * 1024;
 
+/// The same for whoever is in no namespace yet and has only tokens to bring; on a WebSocket all that may come until then.
+pub const STRANGER_MAX: usize = 32 * 1024;
+
 /// The Socket.IO server of all vocabularies; `root` is spoken in `/`.
 #[must_use]
 pub fn server(shared: &web::Data<Shared>, root: Vocabulary) -> SocketIo {
     let mut config = Config { connect_timeout: shared.patience.anonymous, ..Config::default() };
     config.engine.max_payload = MESSAGE_MAX;
+    config.engine.max_stranger_payload = Some(STRANGER_MAX);
+    // No vocabulary has any; they are taken and passed over.
+    config.max_attachment_bytes = MESSAGE_MAX;
     config.engine.max_outgoing_bytes = emitter::most_bytes(shared.session_buffer_bytes);
     config.engine.slow_reader_timeout = shared.patience.slow_reader;
     let origins = shared.origins.clone();

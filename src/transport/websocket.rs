@@ -13,6 +13,8 @@ use actix_http::ws::Codec;
 use actix_web::{HttpRequest, HttpResponse, web};
 use actix_web_actors::ws::WsResponseBuilder;
 
+#[cfg(any(test, fuzzing))]
+pub use self::guard::guarded;
 use self::guard::{Guard, Tally};
 use self::pump::Pump;
 use super::Shared;
@@ -27,6 +29,10 @@ use crate::vocabulary::Vocabulary;
 
 /// The largest message that a client may send, in bytes, in one frame or in fragments.
 pub const MESSAGE_MAX: usize = 64 * 1024;
+
+/// Bytes that a connection that came without a token may send until its first message, which brings the token, is whole; pings and
+/// headers count.
+pub const INTRODUCTION_MAX: usize = 16 * 1024;
 
 /// Opens a WebSocket. A token may come with the request; else the first frame must bring it.
 ///
@@ -51,6 +57,7 @@ pub async fn connect(
     let codec = Vocabulary::Native.codec();
     let tally = Rc::new(Tally::default());
     let door = Arc::new(shared.chat.clone());
+    let first_max = claims.is_none().then_some(INTRODUCTION_MAX);
     let open = {
         let outbox = Arc::clone(&outbox);
         let patience = shared.patience;
@@ -58,7 +65,7 @@ pub async fn connect(
         move || Session::open(codec, outbox, door, patience, address, arrival)
     };
     let pump = Pump::new(Box::new(open), Arc::clone(&outbox), codec, Rc::clone(&tally), passage);
-    WsResponseBuilder::new(pump, &request, Guard::new(payload, outbox, tally))
+    WsResponseBuilder::new(pump, &request, Guard::new(payload, outbox, tally, first_max))
         .codec(Codec::new().max_size(MESSAGE_MAX))
         .protocols(&[SUBPROTOCOL])
         .start()

@@ -97,6 +97,13 @@ async fn whoever_refuses_does_it_in_the_words_of_the_route() {
         assert!(nowhere.status == 404 && nowhere.text.starts_with(begins), "{path}: {}", nowhere.text);
         told("not_found", &nowhere);
     }
+    // A page that may read answers may read refusals.
+    let page = alice.clone().with("origin", "http://localhost:5173");
+    for path in ["/api/messages/unread/bob", "/api/v0/chat/messages/nothing", "/api/chat/nothing", "/v1/nothing"] {
+        let refused = page.get(path).await;
+        assert!(refused.status >= 400 && !refused.code().is_empty(), "{path}: {}", refused.text);
+        assert_eq!(refused.headers["access-control-allow-origin"], "http://localhost:5173", "{path}");
+    }
     let other = alice.get("/api/chatter").await;
     assert!(other.text.contains("about:blank"), "a route that is nobody's: {}", other.text);
 }

@@ -20,10 +20,11 @@ pub struct Raw {
 }
 
 /// How a WebSocket ended: what text came before, and the Close frame's code.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Ending {
     pub texts: Vec<String>,
-    pub pongs: usize,
+    /// The payloads of the pongs.
+    pub pongs: Vec<Vec<u8>>,
     pub close: Option<u16>,
 }
 
@@ -36,16 +37,22 @@ impl Raw {
 
     /// A WebSocket, with a user's token where one is given; it then stands in the request.
     pub async fn websocket(address: SocketAddr, token: Option<&str>) -> Self {
-        let mut raw = Self::connect(address).await;
         let bearer = token.map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
+        let (raw, head) = Self::upgrade(address, "/ws", &bearer).await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        raw
+    }
+
+    /// A WebSocket's handshake at a path, with more header lines; the answer's head.
+    pub async fn upgrade(address: SocketAddr, path: &str, headers: &str) -> (Self, String) {
+        let mut raw = Self::connect(address).await;
         let request = format!(
-            "GET /ws HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{bearer}\
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{headers}\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
         raw.send(request.as_bytes()).await;
         let head = raw.head().await;
-        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-        raw
+        (raw, head)
     }
 
     /// Writes bytes for as long as they are taken.
@@ -88,23 +95,31 @@ impl Raw {
 
     /// Reads frames until a Close frame or the end of the connection.
     pub async fn ending(&mut self) -> Ending {
+        let mut ending = Ending::default();
+        assert!(!self.until(&mut ending, |_| false).await, "the connection does not end; so far {ending:?}");
+        ending
+    }
+
+    /// Reads frames until enough has come, a Close frame, or the end of the connection; whether it is still open.
+    pub async fn until(&mut self, so_far: &mut Ending, enough: impl Fn(&Ending) -> bool) -> bool {
         let by = Instant::now() + ENDS_WITHIN;
-        let mut ending = Ending { texts: Vec::new(), pongs: 0, close: None };
         loop {
             while let Some((opcode, payload)) = self.take_frame() {
                 match opcode {
-                    0x1 => ending.texts.push(String::from_utf8(payload).expect("text")),
+                    0x1 => so_far.texts.push(String::from_utf8(payload).expect("text")),
                     0x8 => {
-                        ending.close = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
-                        return ending;
+                        so_far.close = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
+                        return false;
                     }
-                    0xa => ending.pongs += 1,
+                    0xa => so_far.pongs.push(payload),
                     _ => {}
                 }
             }
+            if enough(so_far) {
+                return true;
+            }
             if !self.read(by).await {
-                assert!(Instant::now() < by, "the connection does not end; so far {ending:?}");
-                return ending;
+                return Instant::now() >= by;
             }
         }
     }

@@ -89,9 +89,14 @@ impl SocketIo {
 
     /// The same; `None` where the connection ended without one.
     pub async fn maybe_ask(&mut self, event: &str, payload: &Value) -> Option<Value> {
+        self.maybe_ask_text(event, &payload.to_string()).await
+    }
+
+    /// The same with a payload of any text, such as numbers that no JSON library writes.
+    pub async fn maybe_ask_text(&mut self, event: &str, payload: &str) -> Option<Value> {
         self.next_ack += 1;
         let ack = self.next_ack;
-        self.write(format!("{EVENT}{}{ack}{}", self.prefix, json!([event, payload]))).await;
+        self.write(format!("{EVENT}{}{ack}[{},{payload}]", self.prefix, json!(event))).await;
         loop {
             if let Some(at) = self.acks.iter().position(|(number, _)| *number == ack) {
                 return self.acks.remove(at).map(|(_, answer)| answer);
@@ -162,7 +167,7 @@ impl SocketIo {
     }
 
     /// Writes a packet, whether it is still taken or not.
-    async fn write(&mut self, text: String) {
+    pub async fn write(&mut self, text: String) {
         drop(self.stream.send(Message::text(text)).await);
     }
 }

@@ -20,6 +20,9 @@ pub struct Config {
     pub slow_reader_timeout: Duration,
     /// Largest POST body and largest WebSocket message, in bytes. Defaults to 1,000,000.
     pub max_payload: usize,
+    /// The same until the session's service trusts its client, see [`super::Session::trust`], and on a WebSocket all that may come
+    /// until then: how much a stranger may have the server hold. `None` (the default) for no difference.
+    pub max_stranger_payload: Option<usize>,
     /// Most packets in one POST. Defaults to 131,072: more than any Socket.IO client can fit into
     /// the default `max_payload`.
     pub max_packets_per_payload: usize,
@@ -48,6 +51,7 @@ impl Default for Config {
             close_timeout: Duration::from_secs(30),
             slow_reader_timeout: Duration::from_secs(30),
             max_payload: 1_000_000,
+            max_stranger_payload: None,
             max_packets_per_payload: 131_072,
             max_fragments: 4_096,
             max_outgoing_bytes: 1024 * 1024,

@@ -70,6 +70,11 @@ impl FrameReader {
         Self { buffer: BytesMut::new(), partial: None, max_bytes, max_fragments }
     }
 
+    /// From the next frame on, messages may have so many bytes.
+    pub fn set_max_bytes(&mut self, max_bytes: usize) {
+        self.max_bytes = max_bytes;
+    }
+
     /// Takes what arrived.
     pub fn feed(&mut self, chunk: &[u8]) {
         self.buffer.extend_from_slice(chunk);
@@ -174,8 +179,10 @@ fn close(payload: &[u8]) -> Result<Received, Violation> {
     match payload {
         [] => Ok(Received::Close(None)),
         [_] => Err(Violation::Protocol),
-        [high, low, ..] => match u16::from_be_bytes([*high, *low]) {
-            code @ (1000..=1003 | 1007..=1014 | 3000..=4999) => Ok(Received::Close(Some(code))),
+        [high, low, reason @ ..] => match u16::from_be_bytes([*high, *low]) {
+            code @ (1000..=1003 | 1007..=1014 | 3000..=4999) if std::str::from_utf8(reason).is_ok() => {
+                Ok(Received::Close(Some(code)))
+            }
             _ => Err(Violation::Protocol),
         },
     }
@@ -255,6 +262,7 @@ mod tests {
             ([frame(0x01, b"a"), frame(0x81, b"a")].concat(), 1002),
             (frame(0x88, &[1]), 1002),
             (frame(0x88, &[3, 237]), 1002),
+            (frame(0x88, b"\x03\xe8\xff"), 1002),
             (frame(0x81, b"\xff"), 1007),
             (frame(0x82, &[0; 1001]), 1009),
             (huge, 1009),

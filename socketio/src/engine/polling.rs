@@ -273,7 +273,7 @@ async fn receive(session: &Session, request: &HttpRequest, payload: web::Payload
         return Err(PostError::Broken);
     }
     let config = session.config();
-    let body = read_body(payload, declared_length(request), config.max_payload);
+    let body = read_body(payload, declared_length(request), session.max_payload());
     let body = tokio::time::timeout(config.post_timeout, body).await.map_err(|_| PostError::Broken)??;
     let text = ByteString::try_from(body).map_err(|_| PostError::NotPackets)?;
     if Payload::count(&text) > config.max_packets_per_payload {

@@ -68,13 +68,16 @@ pub struct Session {
     outbox: Mutex<Outbox>,
     /// Whether a POST is under way.
     posting: AtomicBool,
+    /// Whether the client may send as much as anybody.
+    trusted: AtomicBool,
     actor: OnceLock<Recipient<Input>>,
 }
 
 impl Session {
     pub(crate) fn new(id: Box<str>, config: Arc<Config>, request: Arc<RequestHead>, registry: Arc<Registry>) -> Self {
         let outbox = Mutex::new(Outbox::new(config.max_outgoing_bytes, config.max_outgoing_packets));
-        Self { id, config, request, registry, outbox, posting: AtomicBool::new(false), actor: OnceLock::new() }
+        let (posting, trusted) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { id, config, request, registry, outbox, posting, trusted, actor: OnceLock::new() }
     }
 
     /// The session id. It lets anyone take the session's place: do not show it.
@@ -192,6 +195,21 @@ impl Session {
         let drain = !matches!(reason, CloseReason::PingTimeout | CloseReason::SlowReader);
         let last_words = if reason == CloseReason::TransportClose { LAST_WORDS_TO_LEAVER } else { "1" };
         self.outbox().close(drain, last_words, reason.is_told_to_polls());
+    }
+
+    /// From now on the client may send [`Config::max_payload`] at once, no longer [`Config::max_stranger_payload`].
+    pub fn trust(&self) {
+        self.trusted.store(true, Ordering::Release);
+    }
+
+    /// Bytes that a POST or a message may have now.
+    pub(crate) fn max_payload(&self) -> usize {
+        self.stranger_max().map_or(self.config.max_payload, |bytes| bytes.min(self.config.max_payload))
+    }
+
+    /// What is allowed a stranger, while the client is one.
+    pub(crate) fn stranger_max(&self) -> Option<usize> {
+        self.config.max_stranger_payload.filter(|_| !self.trusted.load(Ordering::Acquire))
     }
 
     /// Calls the service's `poked`, in its thread, soon. Not bounded: for what happens a bounded

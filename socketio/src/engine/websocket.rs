@@ -90,8 +90,9 @@ fn attach(
         active: session.is_websocket(),
         probed: false,
         payload,
-        frames: FrameReader::new(config.max_payload, config.max_fragments),
+        frames: FrameReader::new(session.max_payload(), config.max_fragments),
         head,
+        bytes: 0,
     };
     actix_web::rt::spawn(reader.run());
     match answer.message_body(body) {
@@ -182,6 +183,8 @@ struct Reader {
     payload: web::Payload,
     frames: FrameReader,
     head: Arc<RequestHead>,
+    /// Bytes that have come.
+    bytes: usize,
 }
 
 impl Reader {
@@ -233,6 +236,11 @@ impl Reader {
             let Some(Ok(chunk)) = chunk else {
                 return Err(End::Gone);
             };
+            self.bytes = self.bytes.saturating_add(chunk.len());
+            if self.session.stranger_max().is_some_and(|most| self.bytes > most) {
+                return Err(End::Violation(Violation::TooBig));
+            }
+            self.frames.set_max_bytes(self.session.max_payload());
             self.frames.feed(&chunk);
             drop(chunk);
             self.deliver().await?;

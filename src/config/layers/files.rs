@@ -39,22 +39,27 @@ pub(super) fn from_files(files: &[PathBuf], wanted: impl Fn(&str) -> bool, probl
 }
 
 fn from_file(file: &Path, problems: &mut Vec<String>) -> Layer {
-    let mut layer = Layer::default();
     let read = fs::read_to_string(file).map_err(|error| error.to_string());
-    let parsed = read.and_then(|text| {
+    from_text(&file.display().to_string(), read, problems)
+}
+
+/// One layer from the text of the file of this name.
+pub(super) fn from_text(file: &str, text: Result<String, String>, problems: &mut Vec<String>) -> Layer {
+    let mut layer = Layer::default();
+    let parsed = text.and_then(|text| {
         let source = config::File::from_str(&text, FileFormat::Toml);
         source.collect().map_err(|error| error.to_string())
     });
     let mut values: Vec<_> = match parsed {
         Ok(values) => values.into_iter().collect(),
         Err(error) => {
-            problems.push(format!("{}: {}", file.display(), without_source(&error)));
+            problems.push(format!("{file}: {}", without_source(&error)));
             return layer;
         }
     };
     values.sort_by(|(one, _), (other, _)| one.cmp(other));
     for (key, value) in values {
-        let origin = format!("`{key}` in {}", file.display());
+        let origin = format!("`{key}` in {file}");
         if !is_known(&key) {
             problems.push(unknown(&origin, nearest(&key).map(|key| format!("`{key}`"))));
         } else if let Some(text) = flat(value) {

@@ -5,7 +5,7 @@
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::ServiceResponse;
-use actix_web::http::header::RETRY_AFTER;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::{HttpResponse, ResponseError};
 
 use super::problem::Problem;
@@ -27,8 +27,11 @@ pub(super) fn put<B: MessageBody>(response: ServiceResponse<B>) -> ServiceRespon
     let problem = response.response().error().and_then(|error| error.as_error::<Problem>());
     let Some((write, problem)) = write.zip(problem) else { return response.map_into_left_body() };
     let mut refused = HttpResponse::build(problem.status_code());
-    if let Some(seconds) = problem.error().retry_after() {
-        refused.insert_header((RETRY_AFTER, seconds.to_string()));
+    // What others have said of the answer, such as which pages may read it, holds for its envelope.
+    for (name, value) in response.headers() {
+        if !matches!(*name, CONTENT_TYPE | CONTENT_LENGTH | CONTENT_ENCODING) {
+            refused.append_header((name, value));
+        }
     }
     let refused = match write(problem.error()) {
         Ok(body) => refused.content_type("application/json").body(body),

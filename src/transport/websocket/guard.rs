@@ -19,13 +19,15 @@ use crate::actor::outbox::Outbox;
 
 /// The longest header: two bytes, a 64-bit length, a mask.
 const HEADER_MAX: usize = 14;
+/// The shortest header that a client writes: two bytes and a mask.
+const HEADER_MIN: u64 = 6;
 /// The longest payload of a control frame (RFC 6455 section 5.5).
 const CONTROL_MAX: u64 = 125;
 
 /// Why the guard lets nothing more through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// A frame declares more than [`MESSAGE_MAX`].
+    /// A frame declares, or a message in fragments comes to, more than it may.
     Size,
     /// A frame breaks RFC 6455 section 5.
     Protocol,
@@ -61,6 +63,10 @@ pub(super) struct Guard<S> {
     place: Place,
     /// A message in fragments is open.
     fragmented: bool,
+    /// Bytes that the fragments of the open message have declared.
+    declared: u64,
+    /// Bytes that may still come, headers included, until the first message is whole; `None` from then on.
+    first: Option<u64>,
 }
 
 /// Where in a frame the stream stands (RFC 6455 section 5.2).
@@ -73,8 +79,10 @@ enum Place {
 }
 
 impl<S> Guard<S> {
-    pub(super) fn new(inner: S, outbox: Arc<Outbox>, tally: Rc<Tally>) -> Self {
-        Self { inner, outbox, tally, place: Place::Header(Vec::new()), fragmented: false }
+    /// `first_max` is how many bytes may come, pings and all, until the first message is whole: what a stranger may have the server hold.
+    pub(super) fn new(inner: S, outbox: Arc<Outbox>, tally: Rc<Tally>, first_max: Option<usize>) -> Self {
+        let (place, first) = (Place::Header(Vec::new()), first_max.map(|bytes| bytes as u64));
+        Self { inner, outbox, tally, place, fragmented: false, declared: 0, first }
     }
 
     /// Walks over a chunk.
@@ -89,9 +97,8 @@ impl<S> Guard<S> {
                         let (first, second) = (*first, *second);
                         self.judge(first, second)?;
                     } else if let Some(length) = declared(header) {
-                        if length > MESSAGE_MAX as u64 {
-                            return Err(Fault::Size);
-                        }
+                        let control = header.first().is_some_and(|first| first & 0x08 != 0);
+                        self.weigh(control, length)?;
                         self.enter(length);
                     }
                 }
@@ -121,6 +128,24 @@ impl<S> Guard<S> {
         }
         if opcode < 8 {
             self.fragmented = !last;
+        }
+        Ok(())
+    }
+
+    /// Judges a frame by its length, and its message by that of all its fragments.
+    fn weigh(&mut self, control: bool, length: u64) -> Result<(), Fault> {
+        if let Some(left) = &mut self.first {
+            *left = left.checked_sub(length.saturating_add(HEADER_MIN)).ok_or(Fault::Size)?;
+        }
+        if control {
+            return Ok(());
+        }
+        self.declared = self.declared.saturating_add(length);
+        if self.declared > MESSAGE_MAX as u64 {
+            return Err(Fault::Size);
+        }
+        if !self.fragmented {
+            (self.declared, self.first) = (0, None);
         }
         Ok(())
     }
@@ -181,6 +206,31 @@ where
     }
 }
 
+/// What the guard made of a peer's bytes, for fuzzing.
+#[cfg(any(test, fuzzing))]
+#[derive(Debug)]
+pub struct Guarded {
+    /// The bytes that it let through.
+    pub passed: Vec<u8>,
+    /// The whole frames among them.
+    pub frames: u64,
+    /// What it refused, in words.
+    pub fault: Option<String>,
+}
+
+/// Hands chunks to a guard before a pump that keeps up.
+#[cfg(any(test, fuzzing))]
+pub fn guarded(chunks: impl IntoIterator<Item = Bytes>) -> Guarded {
+    use futures_util::{FutureExt, StreamExt, stream};
+    let tally = Rc::new(Tally::default());
+    let chunks = stream::iter(chunks).map(Ok);
+    let guard = Guard::new(chunks, Arc::new(Outbox::new(0)), Rc::clone(&tally), None);
+    let keeping_up = guard.inspect(|_| tally.handled.set(tally.passed.get()));
+    let passed: Option<Vec<_>> = keeping_up.filter_map(async |item| item.ok()).collect().now_or_never();
+    let fault = tally.fault().map(|fault| format!("{fault:?}"));
+    Guarded { passed: passed.unwrap_or_default().concat(), frames: tally.passed.get(), fault }
+}
+
 #[cfg(test)]
 mod tests {
     use futures_util::StreamExt;
@@ -190,9 +240,13 @@ mod tests {
     use super::*;
 
     fn guard(chunks: &[&[u8]]) -> (Vec<Result<usize, ()>>, Rc<Tally>) {
+        guard_at_first(None, chunks)
+    }
+
+    fn guard_at_first(first_max: Option<usize>, chunks: &[&[u8]]) -> (Vec<Result<usize, ()>>, Rc<Tally>) {
         let tally = Rc::new(Tally::default());
         let chunks: Vec<_> = chunks.iter().map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
-        let guard = Guard::new(stream::iter(chunks), Arc::new(Outbox::new(0)), Rc::clone(&tally));
+        let guard = Guard::new(stream::iter(chunks), Arc::new(Outbox::new(0)), Rc::clone(&tally), first_max);
         let seen = Rc::clone(&tally);
         let passed = guard.map(|item| {
             // As a pump that keeps up.
@@ -218,7 +272,7 @@ mod tests {
         let tally = Rc::new(Tally::default());
         let chunks = [&b"\x81\x80\0\0\0\0\x81\x80\0\0\0\0\x81"[..], b"\x80\0\0\0\0", b"\x81"];
         let chunks = chunks.map(|chunk| Ok(Bytes::from_static(chunk)));
-        let mut guard = Guard::new(stream::iter(chunks), Arc::new(Outbox::new(0)), Rc::clone(&tally));
+        let mut guard = Guard::new(stream::iter(chunks), Arc::new(Outbox::new(0)), Rc::clone(&tally), None);
         let mut read = || futures_util::FutureExt::now_or_never(guard.next()).map(|item| item.is_some());
         assert_eq!(read(), Some(true), "two frames and the beginning of a third");
         assert_eq!(read(), None);
@@ -239,6 +293,31 @@ mod tests {
         let (passed, tally) = guard(&[&frame]);
         assert_eq!((passed, tally.passed.get()), (vec![Ok(frame.len())], 1));
         assert_eq!(guard(&[&[0x81, 0xff, 0, 0, 0, 0, 0, 1, 0, 1]]).1.fault(), Some(Fault::Size));
+    }
+
+    #[test]
+    fn a_first_message_that_must_be_small_is_and_those_after_it_need_not_be() {
+        let frame = |first: u8, length: u8| {
+            let mut frame = vec![first, 0x80 | length, 1, 2, 3, 4];
+            frame.resize(6 + usize::from(length), 0);
+            frame
+        };
+        let fault = |frames: &[Vec<u8>]| guard_at_first(Some(106), &[&frames.concat()]).1.fault();
+        assert_eq!(fault(&[frame(0x81, 100), frame(0x81, 125)]), None);
+        assert_eq!(fault(&[frame(0x81, 101)]), Some(Fault::Size));
+        assert_eq!(fault(&[frame(0x01, 50), frame(0x80, 44), frame(0x81, 125)]), None);
+        assert_eq!(fault(&[frame(0x01, 50), frame(0x80, 45)]), Some(Fault::Size));
+        assert_eq!(fault(&[frame(0x01, 50), frame(0x00, 40), frame(0x00, 1)]), Some(Fault::Size));
+        assert_eq!(fault(&[frame(0x89, 100), frame(0x89, 0)]), Some(Fault::Size), "pings count");
+        assert_eq!(fault(&vec![frame(0x00, 0); 17]), Some(Fault::Protocol));
+        assert_eq!(fault(&[frame(0x01, 0), vec![frame(0x00, 0); 17].concat()]), Some(Fault::Size), "headers count");
+    }
+
+    #[test]
+    fn fragments_are_together_no_larger_than_a_message_may_be() {
+        let half = |first: u8| [vec![first, 0xfe, 0x80, 0, 0, 0, 0, 0], vec![0; 0x8000]].concat();
+        assert_eq!(guard(&[&half(0x01), &half(0x80), &half(0x81)]).1.fault(), None);
+        assert_eq!(guard(&[&half(0x01), &half(0x00), &[0x80, 0x81, 0, 0, 0, 0]]).1.fault(), Some(Fault::Size));
     }
 
     #[test]
