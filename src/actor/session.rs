@@ -61,14 +61,11 @@ pub trait Door: Send + Sync + 'static {
     /// `unauthorized`.
     fn verify(&self, token: &str) -> Result<Claims, ChatError>;
 
+    /// Makes a token's user known, and tells who they are now and what they have not read; with `places` also where they stand.
+    fn arrive(&self, claims: Claims, places: bool) -> BoxFuture<'static, Result<Arrived, ChatError>>;
+
     /// Makes a token's user known, and tells who they are now.
-    fn arrive(&self, claims: Claims) -> BoxFuture<'static, Result<Person, ChatError>>;
-
-    /// All unread counts of a user.
-    fn unread(&self, user: UserId) -> BoxFuture<'static, Result<Unread, ChatError>>;
-
-    /// Where a user stands in each of their conversations.
-    fn places(&self, user: UserId) -> BoxFuture<'static, Result<Vec<Standing>, ChatError>>;
+    fn known(&self, claims: Claims) -> BoxFuture<'static, Result<Person, ChatError>>;
 
     /// The messages after a place, oldest first, at most a page, for somebody who is still in the conversation.
     fn replay(
@@ -107,6 +104,17 @@ pub trait Door: Send + Sync + 'static {
 
     /// Who announces that people come and go.
     fn presence(&self) -> &Addr<Presence>;
+}
+
+/// Somebody whose token was good.
+#[derive(Clone, Debug)]
+pub struct Arrived {
+    /// Who they are now.
+    pub person: Person,
+    /// All their unread counts.
+    pub unread: Unread,
+    /// Where they stand in each of their conversations, where that was asked for.
+    pub places: Vec<Standing>,
 }
 
 /// Where a user stands in one of their conversations.
@@ -202,7 +210,7 @@ pub struct Session {
     /// Conversations left while joins are under way, with the number of the leave.
     left: HashMap<ConversationId, u64>,
     unread: UnreadBook,
-    recovery: Option<Recovery>,
+    recovery: Option<Box<Recovery>>,
     inbound: VecDeque<Request>,
     finding: bool,
     under_way: usize,
@@ -279,7 +287,7 @@ impl Session {
                 Arrival::Known(claims) => session.arrive(ctx, claims, None),
                 Arrival::Asking(claims, asking, recovery) => {
                     session.asking = Some(asking);
-                    session.recovery = recovery.map(|both| Recovery::new(both.0, both.1));
+                    session.recovery = recovery.map(|both| Box::new(Recovery::new(both.0, both.1)));
                     session.arrive(ctx, claims, None);
                 }
             }
