@@ -28,6 +28,8 @@ enum Program {
     Socketioxide,
     Limit,
     Haggle,
+    /// Another build of Haggle, by its path in `BEFORE`: what a change was worth, in one run.
+    Before,
 }
 
 /// A server as it is set up for the comparison.
@@ -65,6 +67,8 @@ pub(crate) const PEERS: &[Peer] = &[
     peer("limit-nodb", "limit, no database", Program::Limit, Dialect::Native, false),
     peer("haggle", "**Haggle**, native", Program::Haggle, Dialect::Native, true),
     peer("haggle-group", "**Haggle**, Socket.IO (`group`)", Program::Haggle, Dialect::Group, true),
+    peer("before", "Haggle before, native", Program::Before, Dialect::Native, true),
+    peer("before-group", "Haggle before, Socket.IO (`group`)", Program::Before, Dialect::Group, true),
 ];
 
 /// The peer of this name.
@@ -82,7 +86,7 @@ pub(crate) struct Running {
 impl Peer {
     /// Whether it is Haggle.
     pub(crate) fn is_haggle(&self) -> bool {
-        self.program == Program::Haggle
+        matches!(self.program, Program::Haggle | Program::Before)
     }
 
     fn command(&self) -> Outcome<Command> {
@@ -93,6 +97,7 @@ impl Peer {
             Program::Socketioxide => beside.join("../peers/release/socketioxide-peer"),
             Program::Limit => beside.join("../peers/release/limit"),
             Program::Haggle => beside.join("haggle"),
+            Program::Before => std::env::var_os("BEFORE").ok_or("BEFORE names no other build of Haggle")?.into(),
         };
         if !program.exists() {
             return Err(format!("{} is not built: `make bench` does", program.display()).into());

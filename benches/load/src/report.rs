@@ -91,7 +91,7 @@ impl Report {
         let linear = |name, title, scenario, figure| (name, title, Scale::Linear, self.bars(scenario, &[(figure, "")]));
         let latency = [("acknowledged_p50_ms", " p50"), ("acknowledged_p99_ms", " p99")];
         vec![
-            linear("chat", "Chat: messages acknowledged a second", "chat", "acknowledged_per_s"),
+            linear("chat", "Chat: messages acknowledged a second", "chat-closed", "acknowledged_per_s"),
             (
                 "latency",
                 "Chat at 2,000 messages a second: ms until acknowledged, each step ten times as long",
@@ -152,15 +152,15 @@ mod tests {
     #[test]
     fn a_median_is_the_middle_of_the_rounds() {
         let run = |round, figure| {
-            let mut record = Record::new("chat", "node", round);
+            let mut record = Record::new("chat-closed", "node", round);
             record.note("acknowledged_per_s", figure);
             record
         };
         let records = vec![run(1, 5.0), run(2, 1.0), run(3, 3.0)];
         let report = Report { records, rounds: 3, commits: 1.0, postgres: String::new() };
-        assert_eq!(report.median("chat", "node", "acknowledged_per_s"), Some(3.0));
-        assert_eq!(report.spread_percent("chat", "node", "acknowledged_per_s"), Some(4.0 / 3.0 * 100.0));
-        assert_eq!(report.median("chat", "limit", "acknowledged_per_s"), None);
+        assert_eq!(report.median("chat-closed", "node", "acknowledged_per_s"), Some(3.0));
+        assert_eq!(report.spread_percent("chat-closed", "node", "acknowledged_per_s"), Some(4.0 / 3.0 * 100.0));
+        assert_eq!(report.median("chat-closed", "limit", "acknowledged_per_s"), None);
     }
 
     #[test]

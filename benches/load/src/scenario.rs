@@ -50,7 +50,7 @@ const CONNECTIONS: &[&str] = &["node", "socketioxide", "limit", "haggle", "haggl
 
 /// Every scenario, in the order of the report.
 pub(crate) const SCENARIOS: &[Scenario] = &[
-    Scenario { name: "chat", group: "chat", peers: CHAT, settings: &[], run: chat::closed },
+    Scenario { name: "chat-closed", group: "chat", peers: CHAT, settings: &[], run: chat::closed },
     Scenario { name: "chat-2000", group: "chat", peers: CHAT, settings: &[], run: chat::open },
     Scenario { name: "fanout-1", group: "fanout", peers: FANOUT, settings: &[], run: fanout::one },
     Scenario { name: "fanout-8", group: "fanout", peers: FANOUT, settings: &[], run: fanout::eight },

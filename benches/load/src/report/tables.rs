@@ -32,7 +32,7 @@ pub(super) const SECTIONS: &[Section] = &[
     Section {
         heading: "Chat: 500 rooms of two, stored, each sender sends again when acknowledged",
         text: "<!-- chat -->",
-        scenario: "chat",
+        scenario: "chat-closed",
         columns: &[
             Plain("acknowledged/s", "acknowledged_per_s"),
             Spread("acknowledged_per_s"),
