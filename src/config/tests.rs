@@ -205,6 +205,9 @@ fn a_secrets_file_that_is_missing_empty_or_huge_is_named() {
     assert!(database.starts_with("HAGGLE_DATABASE_URL_FILE: ") && database.contains("larger than"), "{database}");
     assert!(jwt.starts_with("HAGGLE_JWT_SECRET_FILE: ") && jwt.contains("cannot be read"), "{jwt}");
     assert!(key.starts_with("HAGGLE_SERVER_KEY_FILE: ") && key.contains("is empty"), "{key}");
+    let endless = pair("HAGGLE_DATABASE_URL_FILE", "/dev/zero");
+    let refused = Settings::load([], [endless].into_iter(), given.dir.path()).unwrap_err();
+    assert!(refused.to_string().contains("larger than"), "{refused}");
 }
 
 #[test]

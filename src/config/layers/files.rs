@@ -2,7 +2,8 @@
 
 use std::{
     ffi::OsStr,
-    fs, io,
+    fs,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -92,13 +93,15 @@ fn flat(value: Value) -> Option<String> {
 
 /// The secret in the file that was named. The line end that editors and `echo` leave is not part of it.
 pub(super) fn read_secret(named: &Given, problems: &mut Vec<String>) -> Option<Given> {
-    let read = fs::metadata(&named.text).and_then(|metadata| {
-        if metadata.len() > MAX_SECRET_FILE_BYTES {
+    // A device has no length: what counts is what comes.
+    let read = fs::File::open(&named.text).and_then(|file| {
+        let mut text = String::new();
+        if file.take(MAX_SECRET_FILE_BYTES + 1).read_to_string(&mut text)? as u64 > MAX_SECRET_FILE_BYTES {
             return Err(io::Error::other(format!(
                 "it is larger than {MAX_SECRET_FILE_BYTES} bytes, so it cannot be the right file"
             )));
         }
-        fs::read_to_string(&named.text)
+        Ok(text)
     });
     let text = read.map(|text| text.trim_end_matches(['\r', '\n']).to_owned());
     let wrong = match text {
