@@ -13,9 +13,12 @@ use std::time::{Duration, Instant};
 use ::socketio::SocketIo;
 use actix::{Actor, Arbiter, Recipient};
 use actix_cors::Cors;
+use actix_http::HttpService;
+use actix_service::IntoServiceFactory;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer, web};
+use actix_web::rt::net::TcpStream as Connection;
+use actix_web::{App, web};
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::ExposeSecret;
 use tokio::sync::oneshot;
@@ -40,7 +43,7 @@ use crate::store::{Direction, Options, Store, StoreError};
 use crate::transport::gate::Gate;
 use crate::transport::origin::{Origins, Verdict};
 use crate::transport::rest::{self, book, native, operations, order, provisioning, shop};
-use crate::transport::{Shared, pages, socketio, websocket};
+use crate::transport::{Shared, pages, socketio, upgrade, websocket};
 use crate::vocabulary::Vocabulary;
 
 /// How often limits that nobody is near are forgotten.
@@ -52,6 +55,8 @@ const BACKLOG: u32 = 4_096;
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
 /// How long clients may take to send a request's head.
 const REQUEST_WITHIN: Duration = Duration::from_secs(10);
+/// How long a client may take to end a connection that was answered for the last time.
+const FAREWELL_AFTER_ANSWER: Duration = Duration::from_secs(1);
 /// How long what is left to write may take when everyone has gone, and how long the database may take to close.
 const SETTLE_WITHIN: Duration = Duration::from_millis(750);
 /// How long sockets may take to close when they have been sent off: a little longer than a pump waits for its peer.
@@ -331,16 +336,7 @@ fn serve_on(
     let slow_reader = settings.slow_reader;
     let metrics = web::Data::new(metrics);
     let most = usize::try_from(settings.limits.max_connections).unwrap_or(usize::MAX);
-    let server = HttpServer::new(move || {
-        let origins = shared.origins.clone();
-        let cors = Cors::default()
-            .allowed_origin_fn(move |_, head| origins.judge(head.headers()) == Verdict::Allowed)
-            .block_on_origin_mismatch(false)
-            .allow_any_method()
-            .allow_any_header()
-            .expose_any_header()
-            .supports_credentials()
-            .max_age(3_600);
+    let application = move || {
         let (app, api) = App::new()
             .into_utoipa_app()
             .openapi(crate::transport::rest::openapi())
@@ -365,26 +361,48 @@ fn serve_on(
                     .url("/openapi.json", api),
             )
             .default_service(web::to(rest::nothing_here))
-            .wrap(cors)
+            .wrap(cors(shared.origins.clone()))
             .wrap(from_fn(rest::attend))
-    })
-    .on_connect(move |io, _| tune(io, slow_reader))
-    .tcp_nodelay(true)
-    .backlog(BACKLOG)
-    .max_connections(most)
-    .client_request_timeout(REQUEST_WITHIN)
-    // A poll that its client gives up is noticed at once.
-    .h1_allow_half_closed(false)
-    .disable_signals()
-    .shutdown_timeout(1)
-    .listen(listener)?;
+    };
+    let builder = Server::build().max_concurrent_connections(most).disable_signals().shutdown_timeout(1);
+    let ending = builder.graceful_shutdown_signal();
+    let server = builder.listen("haggle", listener, move || {
+        let (application, upgraded) = upgrade::apart(application().into_factory());
+        let ending = ending.clone();
+        HttpService::build()
+            .on_connect_ext(move |io: &Connection, _| tune(io, slow_reader))
+            .tcp_nodelay(true)
+            .client_request_timeout(REQUEST_WITHIN)
+            .client_disconnect_timeout(FAREWELL_AFTER_ANSWER)
+            // A poll that its client gives up is noticed at once.
+            .h1_allow_half_closed(false)
+            .graceful_shutdown_signal(move || {
+                let ending = ending.clone();
+                async move { ending.notified().await }
+            })
+            .upgrade(upgraded)
+            .finish(application)
+            .tcp()
+    })?;
     Ok(server.run())
 }
 
+/// Which pages of other origins may read answers.
+fn cors(origins: Origins) -> Cors {
+    Cors::default()
+        .allowed_origin_fn(move |_, head| origins.judge(head.headers()) == Verdict::Allowed)
+        .block_on_origin_mismatch(false)
+        .allow_any_method()
+        .allow_any_header()
+        .expose_any_header()
+        .supports_credentials()
+        .max_age(3_600)
+}
+
 /// Sees to it that the kernel lets a peer go that takes nothing, and holds little for it meanwhile.
-fn tune(io: &dyn std::any::Any, slow_reader: Duration) {
+fn tune(stream: &Connection, slow_reader: Duration) {
     #[cfg(target_os = "linux")]
-    if let Some(stream) = io.downcast_ref::<actix_web::rt::net::TcpStream>() {
+    {
         let socket = socket2::SockRef::from(stream);
         let tuned = socket
             .set_tcp_user_timeout(Some(slow_reader))
@@ -394,7 +412,7 @@ fn tune(io: &dyn std::any::Any, slow_reader: Duration) {
         }
     }
     #[cfg(not(target_os = "linux"))]
-    let _ = (io, slow_reader);
+    let _ = (stream, slow_reader);
 }
 
 /// Waits for SIGTERM or SIGINT.

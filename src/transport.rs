@@ -8,6 +8,7 @@ pub mod origin;
 pub mod pages;
 pub mod rest;
 pub mod socketio;
+pub mod upgrade;
 pub mod websocket;
 
 use std::net::IpAddr;
