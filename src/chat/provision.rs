@@ -15,6 +15,7 @@ use crate::actor::{Control, PersonChanged, Reseat};
 use crate::error::ChatError;
 use crate::protocol::command::{Provision, PutConversation, PutSubject, PutUser};
 use crate::protocol::{Conversation, ConversationId, ConversationRef, Person, UserId};
+use crate::store::PLACES_MAX;
 
 /// How long live sockets and rooms may take to go by what was provisioned.
 const APPLY_WITHIN: Duration = Duration::from_secs(5);
@@ -84,7 +85,17 @@ impl Chat {
 
     /// Somebody has another name or role: it holds in every room that is awake, and on every socket of theirs.
     pub(super) async fn rename(&self, person: &Person) {
-        self.0.directory.tell_all(&PersonChanged(person.clone()));
+        let changed = PersonChanged(person.clone());
+        match self.0.store.places(&person.id).await {
+            Ok(places) if i64::try_from(places.len()).is_ok_and(|places| places < PLACES_MAX) => {
+                for place in places {
+                    // A full room keeps the old name until it wakes anew; nothing of what it promises depends on it.
+                    drop(self.0.directory.tell_awake(place.conversation, changed.clone()));
+                }
+            }
+            // Where it cannot be told which are theirs, all of them hear it.
+            Ok(_) | Err(_) => self.0.directory.tell_all(&changed),
+        }
         self.control(&person.id, &Control::Renamed(person.clone())).await;
     }
 
