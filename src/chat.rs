@@ -24,7 +24,7 @@ use crate::actor::presence::Presence;
 use crate::actor::receipts::Receipts;
 use crate::actor::recovery::{Offset, Resumed, Save};
 use crate::actor::room::Room;
-use crate::actor::session::{Begun, Door, Standing};
+use crate::actor::session::{Arrived, Begun, Door, Standing};
 use crate::actor::{Ask, By, Outcome};
 use crate::defects::{Defect, strikes};
 use crate::error::ChatError;
@@ -33,7 +33,7 @@ use crate::protocol::reply::{self, Messages, Reply};
 use crate::protocol::{
     Between, Caller, Command, Conversation, ConversationId, ConversationRef, Person, Seq, Timestamp, UserId,
 };
-use crate::store::{Place, Store};
+use crate::store::{self, Extent, Place, Store};
 
 /// How long a room's answer is awaited. The store's own bounds are shorter; nothing hangs past 10 s.
 const ANSWER_WITHIN: Duration = Duration::from_secs(9);
@@ -96,11 +96,17 @@ impl Chat {
     /// # Errors
     /// `forbidden` when they are suspended, `unavailable` when the database is away.
     pub async fn known(&self, claims: &Claims) -> Result<Person, ChatError> {
-        let known = self.0.store.arrive(&claims.user, claims.name.as_deref(), claims.role.as_deref()).await?;
-        if known.changed {
-            self.rename(&known.person).await;
+        Ok(self.come_in(claims, Extent::Person).await?.known.person)
+    }
+
+    /// Who a token belongs to, and where they stand.
+    async fn come_in(&self, claims: &Claims, extent: Extent) -> Result<store::Arrived, ChatError> {
+        let (name, role) = (claims.name.as_deref(), claims.role.as_deref());
+        let arrived = self.0.store.come_in(&claims.user, name, role, extent).await?;
+        if arrived.known.changed {
+            self.rename(&arrived.known.person).await;
         }
-        if known.active { Ok(known.person) } else { Err(ChatError::forbidden("this user is suspended")) }
+        if arrived.known.active { Ok(arrived) } else { Err(ChatError::forbidden("this user is suspended")) }
     }
 
     /// Takes the socket that a user's client was cut off from, and says where it goes on; nobody else finds it after this. `None` where
@@ -376,24 +382,25 @@ impl Door for Chat {
         (self.0.verify)(token)
     }
 
-    fn arrive(&self, claims: Claims) -> BoxFuture<'static, Result<Person, ChatError>> {
+    fn arrive(&self, claims: Claims, places: bool) -> BoxFuture<'static, Result<Arrived, ChatError>> {
         let chat = self.clone();
-        async move { chat.known(&claims).await }.boxed()
-    }
-
-    fn unread(&self, user: UserId) -> BoxFuture<'static, Result<reply::Unread, ChatError>> {
-        let chat = self.clone();
-        async move { chat.0.store.unread(&user).await }.boxed()
-    }
-
-    fn places(&self, user: UserId) -> BoxFuture<'static, Result<Vec<Standing>, ChatError>> {
-        let chat = self.clone();
+        let extent = if places { Extent::Places } else { Extent::Unread };
         let standing = |place: Place| Standing {
             conversation: place.conversation,
             last_seq: place.last_seq,
             received: place.received,
         };
-        async move { Ok(chat.0.store.places(&user).await?.into_iter().map(standing).collect()) }.boxed()
+        async move {
+            let store::Arrived { known, unread, places: all } = chat.come_in(&claims, extent).await?;
+            let places = if places { all.into_iter().map(standing).collect() } else { Vec::new() };
+            Ok(Arrived { person: known.person, unread, places })
+        }
+        .boxed()
+    }
+
+    fn known(&self, claims: Claims) -> BoxFuture<'static, Result<Person, ChatError>> {
+        let chat = self.clone();
+        async move { chat.known(&claims).await }.boxed()
     }
 
     fn replay(

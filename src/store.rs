@@ -18,11 +18,13 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::error::ChatError;
 
+mod arrivals;
 mod between;
 mod connect;
 mod conversations;
 mod desk;
 mod failure;
+mod gather;
 mod history;
 mod migrate;
 mod provision;
@@ -34,6 +36,7 @@ mod topics;
 mod users;
 mod writer;
 
+pub use arrivals::{Arrived, Extent};
 pub use between::Opened;
 pub use conversations::LISTED_PARTICIPANTS_MAX;
 pub use desk::Seated;
@@ -47,6 +50,7 @@ pub use users::{Known, PARTNERS_IN, PARTNERS_MAX};
 pub use writer::{Append, Appended, Cursor, CursorMove, Writer};
 
 use failure::Failure;
+use gather::Gathering;
 
 /// How to talk to the database.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +78,9 @@ struct Inner {
     writing: Arc<Mutex<()>>,
     /// The database was last seen failing: the way down and up is logged once each.
     down: AtomicBool,
+    /// Reads that many ask for at once.
+    coming: Arc<Gathering<arrivals::Coming>>,
+    waking: Arc<Gathering<rooms::Waking>>,
 }
 
 /// A transaction that writes; on SQLite it also holds the process's turn to write.
@@ -90,8 +97,16 @@ impl Store {
     pub async fn connect(url: &str, options: Options) -> Result<Self, StoreError> {
         let backend = connect::backend(url)?;
         let pool = connect::pool(url, backend, options).await?;
-        let (writing, down) = (Arc::default(), AtomicBool::new(false));
-        let inner = Inner { url: url.to_owned(), backend, options, pool: RwLock::new(pool), writing, down };
+        let inner = Inner {
+            url: url.to_owned(),
+            backend,
+            options,
+            pool: RwLock::new(pool),
+            writing: Arc::default(),
+            down: AtomicBool::new(false),
+            coming: Arc::default(),
+            waking: Arc::default(),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 

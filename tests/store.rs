@@ -9,6 +9,7 @@ mod migrations;
 mod outage;
 mod plans;
 mod reading;
+mod together;
 mod writing;
 
 use std::sync::Arc;

@@ -61,14 +61,11 @@ pub trait Door: Send + Sync + 'static {
     /// `unauthorized`.
     fn verify(&self, token: &str) -> Result<Claims, ChatError>;
 
+    /// Makes a token's user known, and tells who they are now and what they have not read; with `places` also where they stand.
+    fn arrive(&self, claims: Claims, places: bool) -> BoxFuture<'static, Result<Arrived, ChatError>>;
+
     /// Makes a token's user known, and tells who they are now.
-    fn arrive(&self, claims: Claims) -> BoxFuture<'static, Result<Person, ChatError>>;
-
-    /// All unread counts of a user.
-    fn unread(&self, user: UserId) -> BoxFuture<'static, Result<Unread, ChatError>>;
-
-    /// Where a user stands in each of their conversations.
-    fn places(&self, user: UserId) -> BoxFuture<'static, Result<Vec<Standing>, ChatError>>;
+    fn known(&self, claims: Claims) -> BoxFuture<'static, Result<Person, ChatError>>;
 
     /// The messages after a place, oldest first, at most a page, for somebody who is still in the conversation.
     fn replay(
@@ -107,6 +104,17 @@ pub trait Door: Send + Sync + 'static {
 
     /// Who announces that people come and go.
     fn presence(&self) -> &Addr<Presence>;
+}
+
+/// Somebody whose token was good.
+#[derive(Clone, Debug)]
+pub struct Arrived {
+    /// Who they are now.
+    pub person: Person,
+    /// All their unread counts.
+    pub unread: Unread,
+    /// Where they stand in each of their conversations, where that was asked for.
+    pub places: Vec<Standing>,
 }
 
 /// Where a user stands in one of their conversations.

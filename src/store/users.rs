@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use entity::app_user;
-use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, Value};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, FromQueryResult};
 use serde_json::json;
 
 use super::Store;
@@ -33,25 +33,14 @@ pub const PARTNERS_IN: i64 = 50;
 /// How many partners one user has at most.
 pub const PARTNERS_MAX: i64 = 1_000;
 
-const USER: &str = concat!(
-    "SELECT ",
-    person_columns!(),
-    ", (CAST($2 AS text) IS NULL OR u.token_name IS NOT DISTINCT FROM $2) ",
-    "AND (CAST($3 AS text) IS NULL OR u.token_role IS NOT DISTINCT FROM $3) AS fresh FROM app_user AS u WHERE u.id = $1"
-);
+const USER: &str = concat!("SELECT ", person_columns!(), " FROM app_user AS u WHERE u.id = $1");
 /// What a write answers: SQLite knows no table's alias there.
 macro_rules! returning_person {
     () => {
         "RETURNING id AS user_id, COALESCE(name, token_name, id) AS user_name, \
-         COALESCE(role, token_role, '') AS user_role, status = 'active' AS active, true AS fresh"
+         COALESCE(role, token_role, '') AS user_role, status = 'active' AS active"
     };
 }
-const ARRIVE: &str = concat!(
-    "INSERT INTO app_user AS u (id, token_name, token_role, created_at_ms) VALUES ($1, $2, $3, $4) ",
-    "ON CONFLICT (id) DO UPDATE SET token_name = COALESCE(excluded.token_name, u.token_name), ",
-    "token_role = COALESCE(excluded.token_role, u.token_role) ",
-    returning_person!()
-);
 const CREATE: &str = "INSERT INTO app_user (id, created_at_ms) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING";
 const PUT: &str = concat!(
     "UPDATE app_user SET name = COALESCE($2, name), role = COALESCE($3, role), status = COALESCE($4, status) ",
@@ -83,10 +72,9 @@ const PARTNERS: &str = partners!("unnest($1::text[]) AS i (id)");
 const PARTNERS_SQLITE: &str = partners!("(SELECT value AS id FROM json_each($1)) AS i");
 
 #[derive(Debug, FromQueryResult)]
-struct KnownRow {
+pub(super) struct KnownRow {
     #[sea_orm(nested)]
     person: PersonRow,
-    fresh: bool,
 }
 
 impl From<KnownRow> for Known {
@@ -95,6 +83,8 @@ impl From<KnownRow> for Known {
     }
 }
 
+pub(super) use returning_person;
+
 #[derive(Debug, FromQueryResult)]
 struct PartnerRow {
     user_id: String,
@@ -102,32 +92,12 @@ struct PartnerRow {
 }
 
 impl Store {
-    /// Somebody came with a token: they exist from now on. One query when the token says nothing new.
-    ///
-    /// # Errors
-    /// `unavailable`.
-    pub async fn arrive(&self, user: &UserId, name: Option<&str>, role: Option<&str>) -> Result<Known, ChatError> {
-        self.call(async {
-            let row = self.user_row(user, name, role).await?;
-            let fresh = row.as_ref().is_some_and(|row| row.fresh);
-            let before = row.map(Known::from);
-            if let (true, Some(known)) = (fresh, &before) {
-                return Ok(known.clone());
-            }
-            let values = [user.as_str().into(), name.into(), role.into(), Timestamp::now().0.into()];
-            let known = self.written(ARRIVE, values.into()).await?;
-            let changed = before.is_some_and(|before| before.person != known.person);
-            Ok(Known { changed, ..known })
-        })
-        .await
-    }
-
     /// A user; `None` where nobody ever named them.
     ///
     /// # Errors
     /// `unavailable`.
     pub async fn user(&self, user: &UserId) -> Result<Option<Known>, ChatError> {
-        self.call(async { Ok(self.user_row(user, None, None).await?.map(Known::from)) }).await
+        self.call(async { Ok(self.user_row(user).await?.map(Known::from)) }).await
     }
 
     /// Creates a user or changes what is given; says whether they are new. Of whoever is suspended no socket comes back.
@@ -217,14 +187,8 @@ impl Store {
         .await
     }
 
-    async fn user_row(
-        &self,
-        user: &UserId,
-        name: Option<&str>,
-        role: Option<&str>,
-    ) -> Result<Option<KnownRow>, Failure> {
-        let values = [user.as_str().into(), name.into(), role.into()];
-        let statement = self.statement(USER, values);
+    async fn user_row(&self, user: &UserId) -> Result<Option<KnownRow>, Failure> {
+        let statement = self.statement(USER, [user.as_str().into()]);
         Ok(KnownRow::find_by_statement(statement).one(&self.db()).await?)
     }
 
@@ -233,14 +197,7 @@ impl Store {
     /// # Errors
     /// `not_found` where nobody ever named the user.
     pub(super) async fn role(&self, user: &UserId) -> Result<Arc<str>, Failure> {
-        let row = self.user_row(user, None, None).await?.ok_or(ChatError::NotFound("user"))?;
+        let row = self.user_row(user).await?.ok_or(ChatError::NotFound("user"))?;
         Ok(Known::from(row).person.role)
-    }
-
-    async fn written(&self, sql: &'static str, values: Vec<Value>) -> Result<Known, Failure> {
-        let writing = self.inner.begin().await?;
-        let row = KnownRow::find_by_statement(self.statement(sql, values)).one(&writing.transaction).await?;
-        writing.commit().await?;
-        Ok(row.ok_or(ChatError::Internal)?.into())
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::{debug, info};
 
-use super::{Session, Standing, State};
+use super::{Arrived, Session, State};
 use crate::actor::presence::{Announce, Changed};
 use crate::actor::{Control, Departed};
 use crate::error::ChatError;
@@ -83,23 +83,21 @@ impl Session {
         self.door.directory().arrive(&person.id, Arc::clone(&self.listener));
         self.state = State::Arriving(Caller { person, address: self.address });
         self.expires_at_s = claims.expires_at_s;
-        let arriving = self.door.arrive(claims.clone());
-        let counting = self.door.unread(claims.user.clone());
-        let placing = self.codec.manner().everywhere.then(|| self.placing(claims.user));
+        let places = self.codec.manner().everywhere;
+        // Where the user stands, once their other sessions have noted what theirs were told.
+        let collected = places.then(|| self.collected(claims.user.clone()));
+        let door = Arc::clone(&self.door);
         let arriving = async move {
-            let person = arriving.await?;
-            let unread = counting.await?;
-            let places = match placing {
-                Some(placing) => placing.await?,
-                None => Vec::new(),
-            };
-            Ok((person, unread, places))
+            if let Some(collected) = collected {
+                collected.await;
+            }
+            door.arrive(claims, places).await
         };
         ctx.spawn(arriving.into_actor(self).map(move |arrived, session, ctx| {
             if !matches!(session.state, State::Arriving(_)) {
                 return;
             }
-            let (person, unread, places) = match arrived {
+            let Arrived { person, unread, places } = match arrived {
                 Ok(arrived) => arrived,
                 Err(error) => return session.turn_away(ctx, tag.as_ref(), &error),
             };
@@ -114,16 +112,6 @@ impl Session {
                 None => session.welcome(ctx, person, tag.as_ref()),
             }
         }));
-    }
-
-    /// Where the user stands, once the user's other sessions have noted what theirs were told.
-    fn placing(&self, user: UserId) -> BoxFuture<'static, Result<Vec<Standing>, ChatError>> {
-        let collected = self.collected(user.clone());
-        let places = self.door.places(user);
-        Box::pin(async move {
-            collected.await;
-            places.await
-        })
     }
 
     /// Has the user's other sessions note what theirs were told, when it is awaited.
@@ -200,7 +188,7 @@ impl Session {
             Err(error) => return self.answer(ctx, &tag, &Err(error)),
         };
         let expires_at_s = claims.expires_at_s;
-        let arriving = self.door.arrive(claims);
+        let arriving = self.door.known(claims);
         // One at a time, as a room that must be found: what comes after it waits.
         self.finding = true;
         ctx.spawn(arriving.into_actor(self).map(move |person, session, ctx| {

@@ -98,12 +98,13 @@ impl Door for House {
         Ok(Claims { user, name: None, role: None, expires_at_s })
     }
 
-    fn arrive(&self, claims: Claims) -> BoxFuture<'static, Result<Person, ChatError>> {
-        ready(Ok(person(claims.user.as_str()))).boxed()
+    fn arrive(&self, claims: Claims, _: bool) -> BoxFuture<'static, Result<Arrived, ChatError>> {
+        let person = person(claims.user.as_str());
+        ready(Ok(Arrived { person, unread: Unread::default(), places: Vec::new() })).boxed()
     }
 
-    fn unread(&self, _: UserId) -> BoxFuture<'static, Result<Unread, ChatError>> {
-        ready(Ok(Unread::default())).boxed()
+    fn known(&self, claims: Claims) -> BoxFuture<'static, Result<Person, ChatError>> {
+        ready(Ok(person(claims.user.as_str()))).boxed()
     }
 
     fn replay(&self, _: UserId, _: ConversationId, after: Seq) -> BoxFuture<'static, Result<Messages, ChatError>> {
@@ -118,10 +119,6 @@ impl Door for House {
             Ok(Messages { topic: topic(), messages: page, has_more: false, last_seq: Seq(0), readers: Vec::new() })
         }
         .boxed()
-    }
-
-    fn places(&self, _: UserId) -> BoxFuture<'static, Result<Vec<Standing>, ChatError>> {
-        ready(Ok(Vec::new())).boxed()
     }
 
     fn receipts(&self) -> &Receipts {
