@@ -207,6 +207,8 @@ impl Client {
             _ = self.session.send(refused.frames());
             return;
         };
+        // Most clients are in one.
+        self.namespaces.reserve_exact(1);
         self.namespaces.push((namespace.clone(), Entry::Connecting));
         let connecting = Undecided::new(target, auth, Arc::clone(&self.session), Arc::clone(request));
         let (sender, decided) = oneshot::channel();

@@ -210,7 +210,7 @@ pub struct Session {
     /// Conversations left while joins are under way, with the number of the leave.
     left: HashMap<ConversationId, u64>,
     unread: UnreadBook,
-    recovery: Option<Recovery>,
+    recovery: Option<Box<Recovery>>,
     inbound: VecDeque<Request>,
     finding: bool,
     under_way: usize,
@@ -287,7 +287,7 @@ impl Session {
                 Arrival::Known(claims) => session.arrive(ctx, claims, None),
                 Arrival::Asking(claims, asking, recovery) => {
                     session.asking = Some(asking);
-                    session.recovery = recovery.map(|both| Recovery::new(both.0, both.1));
+                    session.recovery = recovery.map(|both| Box::new(Recovery::new(both.0, both.1)));
                     session.arrive(ctx, claims, None);
                 }
             }

@@ -317,8 +317,15 @@ impl<S: Service> Actor for Connection<S> {
         self.schedule_ping(Instant::now() + self.session.config().ping_interval, ctx);
         let limit = self.session.config().slow_reader_timeout;
         ctx.run_interval(limit / STALL_CHECKS, move |act, ctx| {
-            if act.session.outbox().stalled_for() >= limit {
+            let mut outbox = act.session.outbox();
+            let stalled = outbox.stalled_for() >= limit;
+            outbox.rest();
+            drop(outbox);
+            if stalled {
                 act.close(CloseReason::SlowReader, ctx);
+            } else if act.sources.is_empty() {
+                // An idle connection keeps no queue.
+                act.sources = VecDeque::new();
             }
         });
         self.with_service(ctx, |service, work| service.opened(work));

@@ -240,6 +240,13 @@ impl Outbox {
         }
     }
 
+    /// An idle connection keeps no queue.
+    pub(crate) fn rest(&mut self) {
+        if self.queue.is_empty() {
+            self.queue = VecDeque::new();
+        }
+    }
+
     fn take(&mut self) -> Option<Frame> {
         let frame = self.queue.pop_front();
         match &frame {
@@ -252,8 +259,7 @@ impl Outbox {
             None => {
                 self.waiting_since = None;
                 if self.queue.capacity() > 16 {
-                    // An idle connection keeps no queue.
-                    self.queue = VecDeque::new();
+                    self.rest();
                 }
             }
         }

@@ -192,7 +192,8 @@ impl Reader {
         let (session, id) = (Arc::clone(&self.session), self.id);
         let gone = pin!(async move {
             poll_fn(|cx| session.outbox().poll_link_gone(id, cx)).await;
-            sleep(READ_OUT).await;
+            // What an idle connection does not need is in a box of its own, here and below.
+            Box::pin(sleep(READ_OUT)).await;
         });
         let end = match select(pin!(self.read()), gone).await {
             Either::Left((end, _)) => end,
@@ -215,11 +216,11 @@ impl Reader {
                 if self.active {
                     self.session.close(CloseReason::TransportError);
                 }
-                self.discard().await;
+                Box::pin(self.discard()).await;
             }
             Ok(()) | Err(End::Ended) => {
                 self.session.outbox().end_link(self.id, None);
-                self.discard().await;
+                Box::pin(self.discard()).await;
             }
         }
         self.session.outbox().link_done(self.id);
@@ -231,7 +232,7 @@ impl Reader {
             let chunk = if self.active {
                 self.payload.next().await
             } else {
-                timeout_at(upgrade_due, self.payload.next()).await.map_err(|_| End::Ended)?
+                Box::pin(timeout_at(upgrade_due, self.payload.next())).await.map_err(|_| End::Ended)?
             };
             let Some(Ok(chunk)) = chunk else {
                 return Err(End::Gone);

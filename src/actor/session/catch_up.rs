@@ -13,7 +13,6 @@ use std::time::Duration;
 use actix::prelude::*;
 use metrics::counter;
 
-use super::recovery::Recovery;
 use super::{Outcome, Session, Standing, State};
 use crate::defects::{Defect, strikes};
 use crate::error::ChatError;
@@ -256,7 +255,7 @@ impl Session {
 
     /// Where the client stands, for transports that resume.
     pub(super) fn offset(&self) -> Option<&str> {
-        self.recovery.as_ref().map(Recovery::offset)
+        self.recovery.as_ref().map(|recovery| recovery.offset())
     }
 
     /// Tells what is at hand and reads what is missing, until this session is where the conversation is.

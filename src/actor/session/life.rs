@@ -2,6 +2,7 @@
 //!
 //! What lives here: everything that can end a session and what is said then. What must not: commands and deliveries.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -238,6 +239,7 @@ impl Session {
         }
         self.close_expired(ctx);
         self.collect();
+        self.rest();
         let slow = self.patience.slow_reader;
         let stalled = self.outlet.stalled_for().max(self.outlet.silent_for());
         if self.listener.overrun.load(Ordering::Acquire) || stalled > slow {
@@ -245,6 +247,16 @@ impl Session {
         }
         if self.outlet.silent_for() > slow / 2 {
             self.outlet.ping();
+        }
+    }
+
+    /// What a session that has nothing to do keeps no room for.
+    fn rest(&mut self) {
+        if self.inbound.is_empty() {
+            self.inbound = VecDeque::new();
+        }
+        if self.unflushed.is_empty() {
+            self.unflushed = VecDeque::new();
         }
     }
 

@@ -72,7 +72,7 @@ pub(super) struct Recovery {
     /// It cannot be recovered any more.
     lost: bool,
     /// Where another session stopped.
-    resumed: Option<Resumed>,
+    resumed: Option<Box<Resumed>>,
 }
 
 impl Recovery {
@@ -92,7 +92,7 @@ impl Recovery {
             begun: false,
             turning: false,
             lost: false,
-            resumed,
+            resumed: resumed.map(Box::new),
         }
     }
 
@@ -349,7 +349,7 @@ impl Session {
     /// Begins a new epoch where the offset has grown long.
     pub(super) fn turn_epoch(&mut self, ctx: &mut Context<Self>) {
         let due = |recovery: &Recovery| recovery.at.moved.len() >= OFFSET_ENOUGH && !recovery.turning && !recovery.lost;
-        if !self.recovery.as_ref().is_some_and(due) {
+        if !self.recovery.as_deref().is_some_and(due) {
             return;
         }
         let base = self.standing();
