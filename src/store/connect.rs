@@ -99,16 +99,31 @@ fn settings(url: &str, backend: DbBackend, options: Options, connections: u32) -
         .max_connections(connections)
         .acquire_timeout(options.timeout.mul_f32(ACQUIRE_SHARE))
         .sqlx_logging(false)
-        .record_stmt_in_spans(false);
+        .record_stmt_in_spans(false)
+        // The pool tests each connection after use; before use it is tested again only where it was idle since.
+        .test_before_acquire(false);
     let timeout = options.timeout;
     if backend == DbBackend::Postgres {
         settings.map_sqlx_postgres_opts(move |settings| postgres(settings, timeout));
+        settings.map_sqlx_postgres_pool_opts(|pool| {
+            pool.before_acquire(|connection, used| {
+                Box::pin(async move {
+                    if used.idle_for >= TEST_AFTER_IDLE {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+        });
     } else {
         settings.map_sqlx_sqlite_opts(move |settings| sqlite(settings, timeout));
         settings.map_sqlx_sqlite_pool_opts(|pool| pool.after_release(|connection, _| Box::pin(is_clean(connection))));
     }
     settings
 }
+
+/// A connection that was idle for so long is asked whether it is still there before it is used.
+const TEST_AFTER_IDLE: Duration = Duration::from_millis(250);
 
 /// The share of the timeout after which waiting for a connection, the server's own statement timeout and SQLite's wait
 /// for its lock give up: before the guard around the call does, so that what failed is known.
