@@ -81,6 +81,7 @@ struct Inner {
     /// Reads that many ask for at once.
     coming: Arc<Gathering<arrivals::Coming>>,
     waking: Arc<Gathering<rooms::Waking>>,
+    naming: Arc<Gathering<history::Naming>>,
 }
 
 /// A transaction that writes; on SQLite it also holds the process's turn to write.
@@ -106,6 +107,7 @@ impl Store {
             down: AtomicBool::new(false),
             coming: Arc::default(),
             waking: Arc::default(),
+            naming: Arc::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }

@@ -3,12 +3,16 @@
 //! What lives here: resolving a conversation's name, history with its membership check, replay without.
 //! What must not: marking anything read.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use sea_orm::{ConnectionTrait, FromQueryResult, Value};
 
 use super::Store;
 use super::failure::Failure;
+use super::gather::{Gathered, Gathering};
 use super::rows::MessageRow;
-use super::sql::message_columns;
+use super::sql::{message_columns, texts};
 use super::topics::Placed;
 use crate::error::ChatError;
 use crate::protocol::command::{History, Page};
@@ -36,23 +40,54 @@ const PLACE: &str = "SELECT seq FROM message WHERE id = $1 AND conversation_id =
 const SAID_AT: &str = "SELECT created_at_ms FROM message WHERE conversation_id = $1 AND seq = $2";
 const NEWEST: &str = "SELECT id, seq FROM message WHERE conversation_id = $1 ORDER BY seq DESC LIMIT 1";
 
+const KEYS: &str = "SELECT key, id FROM conversation WHERE key = ANY($1::text[])";
+const KEYS_SQLITE: &str = "SELECT key, id FROM conversation WHERE key IN (SELECT value FROM json_each($1))";
+
+/// Asks which conversation has a key.
+#[derive(Debug)]
+pub(super) struct Naming(Arc<str>);
+
+impl Gathered for Naming {
+    type Answer = Option<ConversationId>;
+
+    fn gathering(store: &Store) -> &Arc<Gathering<Self>> {
+        &store.inner.naming
+    }
+
+    async fn read(store: &Store, asked: &[Self]) -> Result<Vec<Self::Answer>, ChatError> {
+        store
+            .call(async {
+                let keys = texts(store.inner.backend, asked.iter().map(|Self(key)| &**key));
+                let rows = store.db().query_all_raw(store.statement(store.sql(KEYS, KEYS_SQLITE), [keys])).await?;
+                let mut known: HashMap<String, i64> = HashMap::new();
+                for row in rows {
+                    known.insert(row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+                }
+                Ok(asked.iter().map(|Self(key)| known.get(&**key).copied().map(ConversationId)).collect())
+            })
+            .await
+    }
+}
+
 impl Store {
     /// The conversation's number; `None` where there is none. Says nothing of who may see it.
     ///
     /// # Errors
     /// `unavailable`.
     pub async fn resolve(&self, conversation: &ConversationRef) -> Result<Option<ConversationId>, ChatError> {
-        let (sql, name) = match conversation {
-            ConversationRef::Id(id) => ("SELECT id FROM conversation WHERE id = $1", Value::from(id.0)),
-            ConversationRef::Key(key) => ("SELECT id FROM conversation WHERE key = $1", Value::from(&**key)),
+        match conversation {
+            ConversationRef::Id(id) => {
+                self.call(async {
+                    let statement = self.statement("SELECT id FROM conversation WHERE id = $1", [id.0.into()]);
+                    let row = self.db().query_one_raw(statement).await?;
+                    Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.map(ConversationId))
+                })
+                .await
+            }
+            ConversationRef::Key(key) => self.gather(Naming(Arc::clone(key))).await,
             // Who asks decides what it is: that is `between`.
-            ConversationRef::Between(_) => return Err(ChatError::Internal),
-        };
-        self.call(async {
-            let row = self.db().query_one_raw(self.statement(sql, [name])).await?;
-            Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.map(ConversationId))
-        })
-        .await
+            ConversationRef::Between(_) => Err(ChatError::Internal),
+        }
     }
 
     /// A page of a conversation, oldest first, in at most four queries.

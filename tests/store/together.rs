@@ -75,5 +75,9 @@ async fn rooms_that_wake_at_once_each_get_their_own(#[values(Kind::Sqlite, Kind:
         assert_eq!((room.people.len(), room.topic.people.len()), (2, 2));
         assert_eq!(Some(room), f.store.room(*id).await.unwrap(), "as if it had been asked for alone");
     }
-    assert_eq!(f.store.resolve(&ConversationRef::Id(nobody)).await.unwrap(), None);
+    let keys: Vec<_> = (0..25).map(|n| ConversationRef::Key(format!("order:{n}").into())).collect();
+    let named = join_all(keys.iter().map(|key| f.store.resolve(key))).await;
+    for (n, named) in named.into_iter().enumerate() {
+        assert_eq!(named.unwrap(), ids.get(n).copied());
+    }
 }
