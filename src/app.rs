@@ -6,6 +6,7 @@ mod banner;
 mod metrics;
 
 use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -341,6 +342,8 @@ fn serve_on(
             .into_utoipa_app()
             .openapi(crate::transport::rest::openapi())
             .map(|app| app.app_data(shared.clone()).app_data(metrics.clone()))
+            // First: routes are tried in turn, and connections are what comes most.
+            .map(|app| app.route("/ws", web::get().to(websocket::connect)).configure(sockets.configure(socketio::PATH)))
             .configure(native::configure)
             .configure(book::configure)
             .configure(order::configure)
@@ -350,8 +353,6 @@ fn serve_on(
             .split_for_parts();
         app.configure(rest::configure_extractors)
             .configure(pages::configure)
-            .configure(sockets.configure(socketio::PATH))
-            .route("/ws", web::get().to(websocket::connect))
             // The page of our own has the headers that keep it safe.
             .service(web::redirect("/docs/", "/docs"))
             .service(web::redirect("/docs/index.html", "/docs"))
@@ -367,7 +368,8 @@ fn serve_on(
     let builder = Server::build().max_concurrent_connections(most).disable_signals().shutdown_timeout(1);
     let ending = builder.graceful_shutdown_signal();
     let server = builder.listen("haggle", listener, move || {
-        let (application, upgraded) = upgrade::apart(application().into_factory());
+        let made = upgrade::Made::default();
+        let application = upgrade::application(application().into_factory(), Rc::clone(&made));
         let ending = ending.clone();
         HttpService::build()
             .on_connect_ext(move |io: &Connection, _| tune(io, slow_reader))
@@ -380,7 +382,7 @@ fn serve_on(
                 let ending = ending.clone();
                 async move { ending.notified().await }
             })
-            .upgrade(upgraded)
+            .upgrade(upgrade::upgrades(made))
             .finish(application)
             .tcp()
     })?;

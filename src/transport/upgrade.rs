@@ -75,35 +75,43 @@ impl Stream for Incoming {
     }
 }
 
-/// An application's service for the HTTP server, and what takes upgraded connections from it; they share what one worker has of it.
-pub fn apart<F, B>(
-    application: F,
-) -> (
-    impl ServiceFactory<
-        Request,
-        Config = (),
-        Response = F::Response,
-        Error = F::Error,
-        InitError = F::InitError,
-        Service = Rc<F::Service>,
-    >,
-    impl ServiceFactory<Upgrading, Config = (), Response = (), Error = Infallible, InitError = (), Future: 'static>,
-)
+/// What one worker has of an application: made for the HTTP server, called for upgrades too.
+pub type Made<S> = Rc<OnceCell<Rc<S>>>;
+
+/// An application for the HTTP server, which others find in `made`.
+pub fn application<F>(
+    factory: F,
+    made: Made<F::Service>,
+) -> impl ServiceFactory<
+    Request,
+    Config = (),
+    Response = F::Response,
+    Error = F::Error,
+    InitError = F::InitError,
+    Service = Rc<F::Service>,
+>
 where
     F: ServiceFactory<Request, Config = AppConfig>,
     F::Future: 'static,
     F::Service: 'static,
-    F::Response: Into<Response<B>>,
-    F::Error: Into<Response<BoxBody>>,
+{
+    fn_factory(move || {
+        let (service, made) = (factory.new_service(AppConfig::default()), Rc::clone(&made));
+        async move { service.await.map(|service| Rc::clone(made.get_or_init(|| Rc::new(service)))) }
+    })
+}
+
+/// What takes the connections of this application that are upgraded.
+pub fn upgrades<S, B>(
+    made: Made<S>,
+) -> impl ServiceFactory<Upgrading, Config = (), Response = (), Error = Infallible, InitError = (), Future: 'static>
+where
+    S: Service<Request> + 'static,
+    S::Response: Into<Response<B>>,
+    S::Error: Into<Response<BoxBody>>,
     B: MessageBody + 'static,
 {
-    let made = Rc::new(OnceCell::new());
-    let making = Rc::clone(&made);
-    let factory = fn_factory(move || {
-        let (service, making) = (application.new_service(AppConfig::default()), Rc::clone(&making));
-        async move { service.await.map(|service| Rc::clone(making.get_or_init(|| Rc::new(service)))) }
-    });
-    let upgraded = fn_service(move |(request, framed): Upgrading| {
+    fn_service(move |(request, framed): Upgrading| {
         let app = made.get().map(Rc::clone);
         async move {
             // It is made before the first connection is taken.
@@ -112,8 +120,7 @@ where
             }
             Ok(())
         }
-    });
-    (factory, upgraded)
+    })
 }
 
 /// A request that asks for an upgrade, and the connection that it came on.
