@@ -487,9 +487,7 @@ impl Handler<Deliver> for Session {
                 let unread = now.map_or(0, |now| now.count);
                 self.hear(ctx, fanout, &Hearer { user: &user, audience: Audience { joined, own }, unread });
             }
-            // At each new message, one's own from another device too: it moves its conversation to the top of a list.
-            let tells = changes || matches!(fanout.event, Event::Message(_));
-            let Some(now) = now.filter(|_| tells) else { continue };
+            let Some(now) = now.filter(|_| changes) else { continue };
             // Whoever read here knows the count from the answer.
             if let Some(now) = self.unread.update(now)
                 && announce
