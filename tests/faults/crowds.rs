@@ -114,7 +114,8 @@ pub struct Stalled {
 
 /// Some of a room's readers take nothing any more, the others go on.
 pub async fn stall(members: usize, stalling: usize, messages: usize) -> Stalled {
-    const SLOW_READER_S: u64 = 3;
+    // Longer than a busy machine lets a client that does read wait for a processor.
+    const SLOW_READER_S: u64 = 8;
     let seconds = SLOW_READER_S.to_string();
     let (_folder, url) = On::Sqlite.database().await;
     let env = [("HAGGLE_RATE_LIMITS", "off"), ("HAGGLE_SLOW_READER_SECONDS", seconds.as_str())];
