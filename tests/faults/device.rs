@@ -160,6 +160,12 @@ impl Device {
                 return true;
             }
             if self.say(line).await.is_err() {
+                // What has come before the end is heard all the same.
+                while let Some(told) = line.at_hand() {
+                    if self.take(line, told).await.is_err() {
+                        break;
+                    }
+                }
                 return false;
             }
             let until = if self.may_say() { self.next_at.min(Instant::now() + STEP) } else { Instant::now() + STEP };
@@ -213,6 +219,10 @@ impl Device {
             self.on_the_way.insert(tag, (at, now));
             self.next_at = self.next_at.max(now) + self.plan.pause;
             line.send(tag, sent.conversation, &sent.text, &sent.client_id).await?;
+            // A POST takes as long as its answer; what comes meanwhile is heard before the next.
+            if self.plan.speech == Speech::Polling {
+                break;
+            }
         }
         Ok(())
     }

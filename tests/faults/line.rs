@@ -124,8 +124,11 @@ impl Line {
             return if answer["ok"] == true { Ok(line) } else { Err(Cut) };
         }
         let mut auth = json!({ "token": token(user) });
-        if let (Some(pid), Some(offset)) = (&line.recovery.pid, &line.recovery.offset) {
+        // As the official client: whoever has heard nothing yet has no offset, and comes back all the same.
+        if let Some(pid) = &line.recovery.pid {
             auth["pid"] = pid.as_str().into();
+        }
+        if let Some(offset) = &line.recovery.offset {
             auth["offset"] = offset.clone();
         }
         line.write(format!("40{GROUP}{auth}")).await?;
@@ -195,6 +198,17 @@ impl Line {
             let told = if self.speech == Speech::Native { native(&text) } else { self.group(&text) };
             if let Some(told) = told {
                 return Ok(told);
+            }
+        }
+    }
+
+    /// What has come already, where the transport keeps it beside the connection.
+    pub fn at_hand(&mut self) -> Option<Told> {
+        loop {
+            let Wire::Poll { packets, .. } = &mut self.wire else { return None };
+            let packet = packets.try_recv().ok()?;
+            if let Some(told) = self.group(&packet) {
+                return Some(told);
             }
         }
     }
