@@ -240,6 +240,12 @@ impl Socket {
         self.0.session.flushed()
     }
 
+    /// The ticket up to which the peer has the session's frames, see [`Session::received`].
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.0.session.received()
+    }
+
     /// Takes the client out of the namespace, and with `close` out of all, with the connection. The
     /// client is told, and does not reconnect by itself. While connecting, this follows the answer to
     /// CONNECT, as in Node.

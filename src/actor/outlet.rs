@@ -38,6 +38,11 @@ pub trait Outlet: Send + Sync + 'static {
         0
     }
 
+    /// The ticket up to which the client has frames, as far as the transport can show it.
+    fn received(&self) -> u64 {
+        self.flushed()
+    }
+
     /// Writes a heartbeat, where the transport has none of its own.
     fn ping(&self) {}
 

@@ -558,6 +558,10 @@ impl Handler<Gone> for Session {
 
     fn handle(&mut self, Gone { comes_back, too_slow }: Gone, ctx: &mut Self::Context) {
         self.note_stall(too_slow);
+        if !comes_back && !too_slow {
+            // Whoever leaves on purpose has what was written to them, also where they have not polled again.
+            self.collect_to(self.outlet.flushed());
+        }
         drop(self.end_recovery(comes_back));
         self.depart();
         if !strikes(Defect::LeakSession) {

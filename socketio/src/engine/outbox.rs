@@ -100,6 +100,9 @@ pub(crate) struct Outbox {
     pushed: u64,
     handed: u64,
     flushed: u64,
+    /// The ticket up to which polls were answered, and up to which their client has shown that it has the answer.
+    answered: u64,
+    received: u64,
     waiting_since: Option<Instant>,
     /// When the peer counts as gone unless its pong has come.
     expires: Option<Instant>,
@@ -127,6 +130,8 @@ impl Outbox {
             pushed: 0,
             handed: 0,
             flushed: 0,
+            answered: 0,
+            received: 0,
             waiting_since: None,
             expires: None,
             flush_waiters: Vec::new(),
@@ -231,6 +236,11 @@ impl Outbox {
         true
     }
 
+    /// The ticket up to which the peer has frames, as far as the transport can show it: a poll's answer, once it polls again.
+    pub(crate) fn received(&self) -> u64 {
+        if self.upgraded { self.flushed } else { self.received }
+    }
+
     fn mark_flushed(&mut self, upto: u64) {
         if upto > self.flushed {
             self.flushed = upto;
@@ -299,6 +309,7 @@ impl Outbox {
             return None;
         }
         self.next_id += 1;
+        self.received = self.answered;
         self.poll = Some(PollSlot { id: self.next_id, waker: None });
         Some(self.next_id)
     }
@@ -353,6 +364,7 @@ impl Outbox {
 
     /// The answer was given to the server to write.
     pub(crate) fn poll_written(&mut self, upto: u64) {
+        self.answered = upto;
         self.mark_flushed(upto);
     }
 }

@@ -130,6 +130,13 @@ impl Session {
         self.outbox().flushed()
     }
 
+    /// The ticket up to which the peer has frames, as far as the transport can show it: on a WebSocket what was flushed, on polling
+    /// what was answered before the newest poll came. An answer that was under way when its client was cut off does not count.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.outbox().received()
+    }
+
     /// Bytes that wait for the peer.
     #[must_use]
     pub fn waiting_bytes(&self) -> usize {

@@ -234,13 +234,17 @@ impl Session {
         }
     }
 
-    /// Notes what was flushed since the last look.
+    /// Notes what the client has received since the last look.
     pub(super) fn collect(&mut self) {
+        self.collect_to(self.outlet.received());
+    }
+
+    /// Notes that the client has received all up to this ticket.
+    pub(super) fn collect_to(&mut self, flushed: u64) {
         if self.unflushed.is_empty() {
             return;
         }
         let Some(user) = self.caller().map(|caller| caller.person.id.clone()) else { return };
-        let flushed = self.outlet.flushed();
         let mut last: Option<(ConversationId, Seq)> = None;
         while let Some((_, conversation, seq)) = self.unflushed.pop_front_if(|(ticket, ..)| *ticket <= flushed) {
             if let Some((before, newest)) = last.filter(|(before, _)| *before != conversation) {

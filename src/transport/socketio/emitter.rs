@@ -145,6 +145,10 @@ impl Outlet for Emitter {
         self.socket.flushed()
     }
 
+    fn received(&self) -> u64 {
+        self.socket.received()
+    }
+
     fn close(&self, code: u16, _: &str) {
         match code {
             // Clients come back by themselves where they were not told to go.
