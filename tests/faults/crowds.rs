@@ -149,7 +149,8 @@ pub async fn stall(members: usize, stalling: usize, messages: usize) -> Stalled 
             seq = teller.ask("send", json!({ "conversation": id, "body": body })).await.ok()["message"]["seq"]
                 .as_i64()
                 .expect("a seq");
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            // A large room is told at a pace that the readers, who share this process, keep up with.
+            tokio::time::sleep(Duration::from_micros(25 * members as u64)).await;
         }
         let until = Instant::now() + DEADLINE;
         while heard.load(Ordering::Relaxed) < before + many * (members - stalling) && Instant::now() < until {
