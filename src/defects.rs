@@ -11,7 +11,7 @@ pub enum Defect {
     AcknowledgeBeforeCommit,
     /// One delivery in 10,000 is not written.
     DropDelivery,
-    /// The newest message of a room that has nothing more to do is told to nobody.
+    /// The newest message of a room that has no other under way is told to nobody.
     DropLast,
     /// One message in 200 is told in the place of the one before.
     ReuseSeq,

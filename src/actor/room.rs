@@ -299,7 +299,8 @@ impl Room {
             }
         }
         // The others first: whatever the sender does on its answer, in this conversation or another, is heard after this.
-        let untold = self.pending.is_empty() && strikes(Defect::DropLast);
+        let more = |room: &Self| room.pending.values().any(|pending| matches!(pending.what, What::Message { .. }));
+        let untold = strikes(Defect::DropLast) && !more(self);
         if !events.is_empty() && !untold {
             self.tell(ctx, events, Audience::Everyone);
         }
