@@ -142,8 +142,10 @@ fn postgres(settings: PgConnectOptions, timeout: Duration) -> PgConnectOptions {
 /// Whether a connection may be used again. When a transaction fails for want of disk, SQLite may have ended it by itself or not; the
 /// driver loses count, and what came next would be written inside a transaction that nobody ever commits.
 async fn is_clean(connection: &mut SqliteConnection) -> Result<bool, sea_orm::sqlx::Error> {
-    // The way back is under way in the driver's own thread: the answer to this comes after it.
-    connection.ping().await?;
+    if connection.is_in_transaction() {
+        // The way back may be under way in the driver's own thread: the answer to this comes after it.
+        connection.ping().await?;
+    }
     Ok(!connection.is_in_transaction())
 }
 
