@@ -85,10 +85,7 @@ impl Chat {
     /// # Errors
     /// Why it was refused.
     pub async fn run(&self, caller: Caller, command: Command) -> Outcome {
-        match self.begin(By { caller, session: None, command }) {
-            Begun::UnderWay(outcome) => outcome.await,
-            Begun::Finding(finding) => finding.await.await,
-        }
+        self.begin(By { caller, session: None, command }).outcome().await
     }
 
     /// Who a token belongs to, known from now on.
@@ -290,26 +287,16 @@ impl Chat {
     /// A join, answered with the newest messages too where they are asked for.
     fn join(&self, By { caller, session, command: join }: By<Join>) -> Begun {
         let (recent, user, since) = (join.recent, caller.person.id.clone(), join.since);
-        let begun = self.to_room(&join.conversation.clone(), By { caller, session, command: join });
+        let mut begun = self.to_room(&join.conversation.clone(), By { caller, session, command: join });
         if let Since::Seen(seen, at) = since {
             let chat = self.clone();
-            return match begun {
-                Begun::UnderWay(outcome) => Begun::UnderWay(chat.checked(seen, at, outcome).boxed()),
-                Begun::Finding(finding) => {
-                    Begun::Finding(finding.map(move |outcome| chat.checked(seen, at, outcome).boxed()).boxed())
-                }
-            };
+            begun = begun.then(move |outcome| chat.checked(seen, at, outcome));
         }
-        if recent == 0 {
-            return begun;
+        if recent > 0 {
+            let chat = self.clone();
+            begun = begun.then(move |outcome| chat.with_recent(user, recent, outcome));
         }
-        let chat = self.clone();
-        match begun {
-            Begun::UnderWay(outcome) => Begun::UnderWay(chat.with_recent(user, recent, outcome).boxed()),
-            Begun::Finding(finding) => {
-                Begun::Finding(finding.map(move |outcome| chat.with_recent(user, recent, outcome).boxed()).boxed())
-            }
-        }
+        begun
     }
 
     async fn conversation(&self, caller: &UserId, conversation: &ConversationRef, created: bool) -> Outcome {

@@ -19,6 +19,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use actix::prelude::*;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use metrics::{counter, histogram};
 use tokio::sync::oneshot;
@@ -134,6 +135,28 @@ pub enum Begun {
     UnderWay(BoxFuture<'static, Outcome>),
     /// Its room must be found first; the next must wait until it was, to keep their order.
     Finding(BoxFuture<'static, BoxFuture<'static, Outcome>>),
+}
+
+impl Begun {
+    /// What comes of it.
+    pub async fn outcome(self) -> Outcome {
+        match self {
+            Self::UnderWay(outcome) => outcome.await,
+            Self::Finding(finding) => finding.await.await,
+        }
+    }
+
+    /// Begun as it was, with something done to what comes of it.
+    #[must_use]
+    pub fn then<F>(self, with: impl FnOnce(BoxFuture<'static, Outcome>) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        match self {
+            Self::UnderWay(outcome) => Self::UnderWay(with(outcome).boxed()),
+            Self::Finding(finding) => Self::Finding(finding.map(|outcome| with(outcome).boxed()).boxed()),
+        }
+    }
 }
 
 /// A request from the pump.

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use super::catch_up::Place;
 use super::joins::Joining;
-use super::{Begun, By, Outcome, Session, Standing, State};
+use super::{By, Outcome, Session, Standing, State};
 use crate::actor::recovery::{Offset, Resumed, Save, SavedSocket, Saving, SocketState};
 use crate::error::ChatError;
 use crate::protocol::command::{Join, Since};
@@ -230,13 +230,7 @@ impl Session {
         let command = Join { conversation: ConversationRef::Id(conversation), since, recent: 0 };
         let session = Some(Arc::clone(&self.listener));
         self.under_way += 1;
-        let begun = self.door.begin(By { caller, session, command: Command::Join(command) });
-        let outcome: BoxFuture<'static, Outcome> = Box::pin(async move {
-            match begun {
-                Begun::UnderWay(outcome) => outcome.await,
-                Begun::Finding(finding) => finding.await.await,
-            }
-        });
+        let outcome = self.door.begin(By { caller, session, command: Command::Join(command) }).outcome();
         ctx.spawn(outcome.into_actor(self).map(move |outcome, session, ctx| {
             session.under_way -= 1;
             let outcome = session.still_there(&join, &outcome).and(outcome);
