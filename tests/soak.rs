@@ -23,7 +23,6 @@ use std::time::{Duration, Instant};
 use faults::verdict::Verdict;
 use faults::world::{Size, World};
 use support::On;
-use support::server::Process;
 
 /// Messages and kills of the case `kills`, unless the environment says otherwise: a little over a million, so that a million are acknowledged, and fifty.
 const MESSAGES: usize = 1_050_000;
@@ -83,9 +82,7 @@ async fn kills(on: On) -> String {
         window: 32,
         pause: Duration::ZERO,
     };
-    let (_folder, url) = on.database().await;
-    let server = Process::on(&url, &[("HAGGLE_RATE_LIMITS", "off")]).await;
-    let mut world = World::settle(server, &url, size).await;
+    let mut world = World::on(on, size).await;
     let (verdict, slowest) = faults::kills::killed(&mut world, number("SOAK_KILLS", KILLS)).await;
     format!("{}; ready again within {slowest:.2?}", told(&verdict))
 }

@@ -8,7 +8,6 @@ use rstest::rstest;
 use super::verdict::judge;
 use super::world::{Size, World};
 use crate::support::On;
-use crate::support::server::Process;
 
 const SIZE: Size = Size { users: 9, conversations: 9, seats: 4, says: 60, window: 4, pause: Duration::from_millis(8) };
 
@@ -37,14 +36,12 @@ async fn a_clock_that_is_stepped_mixes_up_nothing(#[case] by: i64, #[values(On::
     step(&told, 0);
     let (library, told_by) = (library(), told.to_string_lossy().into_owned());
     let env = [
-        ("HAGGLE_RATE_LIMITS", "off"),
         ("LD_PRELOAD", library.to_str().unwrap()),
         ("FAKETIME_TIMESTAMP_FILE", told_by.as_str()),
         ("FAKETIME_NO_CACHE", "1"),
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
     ];
-    let server = Process::on(&url, &env).await;
-    let world = World::settle(server, &url, SIZE).await;
+    let world = World::at(&url, &env, SIZE).await;
     let crowd = world.start(world.server.address);
     for (round, seconds) in [by, 0, -by, 0].into_iter().enumerate() {
         crowd.until(crowd.says() * (round + 1) / 6).await;

@@ -7,7 +7,6 @@ use rstest::rstest;
 use super::world::{Size, World};
 use crate::support::On;
 use crate::support::postgres::Cluster;
-use crate::support::server::Process;
 
 const SIZE: Size = Size { users: 12, conversations: 9, seats: 4, says: 80, window: 4, pause: Duration::from_millis(8) };
 /// How long going down may take.
@@ -19,9 +18,7 @@ async fn a_server_asked_to_go_under_load_goes_in_time_and_loses_nothing(
     #[values(On::Sqlite, On::Postgres)] on: On,
     #[values(1, 2)] times: usize,
 ) {
-    let (_folder, url) = on.database().await;
-    let server = Process::on(&url, &[("HAGGLE_RATE_LIMITS", "off")]).await;
-    let mut world = World::settle(server, &url, SIZE).await;
+    let mut world = World::on(on, SIZE).await;
     let crowd = world.start(world.server.address);
     for round in 1..=2 {
         crowd.until(crowd.says() * round / 3).await;
@@ -34,8 +31,7 @@ async fn a_server_asked_to_go_under_load_goes_in_time_and_loses_nothing(
         assert!(status.success(), "{status} after {:?}", began.elapsed());
         world.server.restart().await;
     }
-    let verdict = world.close(crowd).await;
-    assert_eq!(verdict.faults, [], "{verdict:?}");
+    world.close_clean(crowd).await;
 }
 
 #[rstest]
@@ -44,9 +40,7 @@ async fn a_server_asked_to_go_under_load_goes_in_time_and_loses_nothing(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_asked_to_go_while_the_database_is_away_goes_in_time(#[case] killed: bool) {
     let mut cluster = Cluster::start();
-    let url = cluster.database().await;
-    let server = Process::on(&url, &[("HAGGLE_RATE_LIMITS", "off")]).await;
-    let mut world = World::settle(server, &url, SIZE).await;
+    let mut world = World::at(&cluster.database().await, &[], SIZE).await;
     let crowd = world.start(world.server.address);
     crowd.until(crowd.says() / 2).await;
     if killed {
@@ -65,6 +59,5 @@ async fn a_server_asked_to_go_while_the_database_is_away_goes_in_time(#[case] ki
         cluster.cont();
     }
     world.server.restart().await;
-    let verdict = world.close(crowd).await;
-    assert_eq!(verdict.faults, [], "{verdict:?}");
+    world.close_clean(crowd).await;
 }

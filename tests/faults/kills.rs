@@ -33,9 +33,7 @@ async fn a_server_killed_five_times_under_load_loses_doubles_and_mixes_up_nothin
     #[values(On::Sqlite, On::Postgres)] on: On,
 ) {
     let size = Size { users: 9, conversations: 9, seats: 4, says: 250, window: 8, pause: Duration::from_millis(4) };
-    let (_folder, url) = on.database().await;
-    let server = Process::on(&url, &[("HAGGLE_RATE_LIMITS", "off")]).await;
-    let mut world = World::settle(server, &url, size).await;
+    let mut world = World::on(on, size).await;
     let (verdict, slowest) = killed(&mut world, 5).await;
     assert_eq!(verdict.faults, [], "{verdict:?}");
     assert!(verdict.acknowledged > 1_000 && verdict.stints > 40, "too little happened: {verdict:?}");

@@ -15,23 +15,16 @@ const SIZE: Size = Size { users: 9, conversations: 9, seats: 4, says: 60, window
 /// How long it may take until somebody says something.
 const SOON: Duration = Duration::from_secs(20);
 
-async fn world(on: On) -> (Option<tempfile::TempDir>, World) {
-    let (folder, url) = on.database().await;
-    let server = Process::on(&url, &[("HAGGLE_RATE_LIMITS", "off")]).await;
-    (folder, World::settle(server, &url, SIZE).await)
-}
-
 #[rstest]
 #[case::delayed(Weather::Delayed(Duration::from_millis(30)))]
 #[case::throttled(Weather::Throttled(200_000))]
 #[case::split(Weather::Split(3))]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_link_is_slow_and_nothing_worse(#[case] weather: Weather) {
-    let (_folder, world) = world(On::Sqlite).await;
+    let world = World::on(On::Sqlite, SIZE).await;
     let proxy = Proxy::before(world.server.address, weather).await;
     let crowd = world.start(proxy.address);
-    let verdict = world.close(crowd).await;
-    assert_eq!(verdict.faults, [], "{verdict:?}");
+    world.close_clean(crowd).await;
 }
 
 /// Every third device's link fails again and again, in one of these ways; the others' stay.
@@ -41,7 +34,7 @@ async fn a_bad_link_is_slow_and_nothing_worse(#[case] weather: Weather) {
 #[case::half_closed(Some(Weather::HalfClosed))]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn links_that_fail_lose_nothing(#[case] weather: Option<Weather>) {
-    let (_folder, world) = world(On::Postgres).await;
+    let world = World::on(On::Postgres, SIZE).await;
     let proxy = Proxy::before(world.server.address, Weather::Fair).await;
     let (good, bad) = (world.server.address, proxy.address);
     let crowd = world.start_by(|plan| if plan.user.ends_with(['0', '1', '5', '8']) { bad } else { good });
@@ -64,8 +57,7 @@ async fn links_that_fail_lose_nothing(#[case] weather: Option<Weather>) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
-    let verdict = world.close(crowd).await;
-    assert_eq!(verdict.faults, [], "{verdict:?}");
+    world.close_clean(crowd).await;
 }
 
 /// A server whose link to its PostgreSQL goes through a proxy.
@@ -89,8 +81,7 @@ async fn a_link_cut_between_commit_and_its_answer_neither_loses_nor_doubles() {
         proxy.set_trap(PHRASE, true);
         assert!(proxy.caught(SOON).await, "nothing was written in time");
     }
-    let verdict = world.close(crowd).await;
-    assert_eq!(verdict.faults, [], "{verdict:?}");
+    world.close_clean(crowd).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -106,15 +97,14 @@ async fn a_server_killed_between_commit_and_acknowledgement_neither_loses_nor_do
         proxy.cut();
         world.server.restart().await;
     }
-    let verdict = world.close(crowd).await;
-    assert_eq!(verdict.faults, [], "{verdict:?}");
+    world.close_clean(crowd).await;
 }
 
 /// Everybody's acknowledgements come through, and the deliveries to half of them do not.
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_killed_between_commit_and_delivery_loses_nothing(#[values(On::Sqlite, On::Postgres)] on: On) {
-    let (_folder, mut world) = world(on).await;
+    let mut world = World::on(on, SIZE).await;
     let proxy = Proxy::before(world.server.address, Weather::Fair).await;
     let (good, bad) = (world.server.address, proxy.address);
     let crowd = world.start_by(|plan| if plan.user.ends_with(['0', '1', '5', '8']) { bad } else { good });
@@ -126,6 +116,5 @@ async fn a_server_killed_between_commit_and_delivery_loses_nothing(#[values(On::
         proxy.set(Weather::Fair);
         world.server.restart().await;
     }
-    let verdict = world.close(crowd).await;
-    assert_eq!(verdict.faults, [], "{verdict:?}");
+    world.close_clean(crowd).await;
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
+use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -17,6 +18,7 @@ use super::device::{self, Plan, Progress};
 use super::evidence::{Evidence, Record, Row, Unread};
 use super::line::Speech;
 use super::verdict::{Verdict, judge};
+use crate::support::On;
 use crate::support::server::Process;
 
 /// How long everybody may take to say and hear everything.
@@ -50,6 +52,7 @@ pub struct World {
     url: String,
     plans: Vec<Plan>,
     fresh: Footprint,
+    _folder: Option<TempDir>,
 }
 
 /// The people, talking.
@@ -68,6 +71,20 @@ struct Footprint {
 }
 
 impl World {
+    /// People on a new database and server of their own, without rate limits.
+    pub async fn on(on: On, size: Size) -> Self {
+        let (folder, url) = on.database().await;
+        let mut world = Self::at(&url, &[], size).await;
+        world._folder = folder;
+        world
+    }
+
+    /// People on a server of their own on this database, without rate limits, and with these settings.
+    pub async fn at(url: &str, env: &[(&str, &str)], size: Size) -> Self {
+        let env: Vec<_> = [("HAGGLE_RATE_LIMITS", "off")].iter().chain(env).copied().collect();
+        Self::settle(Process::on(url, &env).await, url, size).await
+    }
+
     /// People and conversations on a running server. Every third user has two native devices, the others one that speaks `group`, over
     /// a WebSocket or polling. One stranger tries to hear and say what they have no part in.
     pub async fn settle(server: Process, url: &str, size: Size) -> Self {
@@ -111,7 +128,7 @@ impl World {
             pause: size.pause * 10,
         });
         let fresh = Footprint::of(&server);
-        Self { server, url: url.to_owned(), plans, fresh }
+        Self { server, url: url.to_owned(), plans, fresh, _folder: None }
     }
 
     /// Starts everybody, each connecting to this address.
@@ -174,6 +191,13 @@ impl World {
     pub async fn close(&self, crowd: Crowd) -> Verdict {
         let records = crowd.rest().await;
         judge(&self.evidence(records).await)
+    }
+
+    /// The same, of a run in which nothing may be wrong.
+    pub async fn close_clean(&self, crowd: Crowd) -> Verdict {
+        let verdict = self.close(crowd).await;
+        assert_eq!(verdict.faults, [], "{verdict:?}");
+        verdict
     }
 
     async fn connections_left(&self) -> i64 {
