@@ -8,6 +8,7 @@ pub use sea_orm_migration::{Migration, MigratorTrait};
 
 mod m20260101_000001_initial;
 mod m20260201_000002_recovery;
+mod m20261101_000003_seats;
 
 /// All migrations, oldest first.
 #[derive(Debug)]
@@ -15,6 +16,10 @@ pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20260101_000001_initial::Migration), Box::new(m20260201_000002_recovery::Migration)]
+        vec![
+            Box::new(m20260101_000001_initial::Migration),
+            Box::new(m20260201_000002_recovery::Migration),
+            Box::new(m20261101_000003_seats::Migration),
+        ]
     }
 }

@@ -7,7 +7,7 @@ use sea_orm::{Database, EntityTrait};
 use super::{Kind, OPTIONS, empty, fixture};
 
 /// How many migrations there are.
-const ALL: usize = 2;
+const ALL: usize = 3;
 
 #[rstest]
 #[tokio::test]

@@ -1,10 +1,13 @@
 //! The plans for 1,000,000 messages: pages come off an index, whatever the size. docs/data.md shows them.
 
-use haggle::store::paging;
+use std::time::Duration;
+
+use haggle::protocol::{ConversationId, Seq};
+use haggle::store::{CursorMove, paging};
 use rstest::rstest;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement, Value};
 
-use super::{Kind, fixture};
+use super::{Kind, fixture, say, user};
 
 /// One conversation of 500,000 messages and 1,000 of 500, of two people each; alice sits in the first 51 of them.
 const LOAD: [&str; 5] = [
@@ -86,4 +89,56 @@ async fn a_million_messages_are_never_scanned_or_sorted(#[values(Kind::Sqlite, K
             assert!(!name.starts_with("history") || !plan.contains(sort), "{name} sorts:\n{plan}");
         }
     }
+}
+
+/// An agent sits in many conversations, everyone else in one: the planner, who goes by the average of when it last looked, once took the
+/// index of users for a single seat, and each message read all seats of its sender.
+#[tokio::test]
+async fn a_message_of_somebody_with_many_conversations_reads_one_seat() {
+    let f = fixture(Kind::Postgres).await;
+    let db = Database::connect(&f.url).await.unwrap();
+    for sql in [
+        "INSERT INTO app_user (id, created_at_ms) SELECT 'buyer-' || n, 0 FROM generate_series(1, 1600) AS n",
+        "INSERT INTO app_user (id, created_at_ms) VALUES ('agent', 0)",
+        "INSERT INTO conversation (kind, active_at_ms, participant_count, created_at_ms) \
+         SELECT 'order', 0, 2, 0 FROM generate_series(1, 800) AS n",
+        "INSERT INTO participant (conversation_id, user_id, received_seq, read_seq, joined_at_ms) \
+         SELECT id, 'buyer-' || id, 0, 0, 0 FROM conversation UNION ALL SELECT id, 'buyer-' || id + 800, 0, 0, 0 FROM conversation",
+        "VACUUM ANALYZE",
+        "INSERT INTO participant (conversation_id, user_id, received_seq, read_seq, joined_at_ms) \
+         SELECT id, 'agent', 0, 0, 0 FROM conversation",
+    ] {
+        db.execute_unprepared(sql).await.unwrap();
+    }
+    let read = async || {
+        db.execute_unprepared("SELECT pg_stat_clear_snapshot()").await.unwrap();
+        let asked = "SELECT sum(idx_tup_read)::bigint AS read FROM pg_stat_user_indexes WHERE relname = 'participant'";
+        let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), asked)).await.unwrap().unwrap();
+        row.try_get::<i64>("", "read").unwrap()
+    };
+    let before = read().await;
+    let mut writer = f.store.writer().await.unwrap();
+    let (stored, _) = writer.write(&[say(ConversationId(7), "agent", Some("1"), "hello")], &[]).await;
+    assert!(stored.iter().all(Result::is_ok), "{stored:?}");
+    let (_, moved) = writer
+        .write(
+            &[],
+            &[CursorMove {
+                conversation: ConversationId(7),
+                user: user("agent"),
+                received: Seq(1),
+                read: Some(Seq(1)),
+            }],
+        )
+        .await;
+    assert!(moved.iter().all(Result::is_ok), "{moved:?}");
+    // What a connection has counted is seen when it ends.
+    writer.close().await;
+    let by = tokio::time::Instant::now() + Duration::from_secs(10);
+    let mut seats = 0;
+    while seats == 0 && tokio::time::Instant::now() < by {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        seats = read().await - before;
+    }
+    assert!((1..100).contains(&seats), "{seats} seats were read for one message and one cursor");
 }
