@@ -219,7 +219,13 @@ impl Carried {
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         for _ in 0..CHUNKS_A_TURN {
             while !self.waiting.is_empty() {
-                let written = ready!(poll_write(&self.socket, &self.waiting, cx))?;
+                let Poll::Ready(written) = poll_write(&self.socket, &self.waiting, cx)? else {
+                    // Whoever reads slowly keeps what is left of a chunk, not the buffer that it is a part of.
+                    if !self.waiting.is_unique() {
+                        self.waiting = Bytes::copy_from_slice(&self.waiting);
+                    }
+                    return Poll::Pending;
+                };
                 self.waiting.advance(written);
             }
             // What was written is let go, also where nothing follows.

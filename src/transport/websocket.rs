@@ -1,22 +1,27 @@
 //! The plain WebSocket at `/ws` (RFC 6455): letting a connection in and putting a pump in front of its session.
 //!
-//! What lives here: the handshake. The pump is in `websocket/pump.rs`, the guard of what comes in before the parser in
-//! `websocket/guard.rs`. What must not: heartbeats, deadlines, limits (the session has them).
+//! What lives here: the handshake. The pump of what comes in is in `websocket/pump.rs`, the guard before its parser in
+//! `websocket/guard.rs`, the writer of what goes out in `websocket/writer.rs`. What must not: heartbeats, deadlines, limits (the session
+//! has them).
 
 mod guard;
 mod pump;
+mod writer;
 
+use std::future::ready;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_http::ws::Codec;
-use actix_web::{HttpRequest, HttpResponse, web};
-use actix_web_actors::ws::WsResponseBuilder;
+use actix_web::{HttpRequest, HttpResponse, rt, web};
+use actix_web_actors::ws::{self, WebsocketContext};
+use futures_util::StreamExt;
 
 #[cfg(any(test, fuzzing))]
 pub use self::guard::guarded;
 use self::guard::{Guard, Tally};
 use self::pump::Pump;
+use self::writer::Writer;
 use super::Shared;
 use super::credentials::{self, SUBPROTOCOL};
 use super::gate;
@@ -64,12 +69,17 @@ pub async fn connect(
         let arrival = claims.map_or(Arrival::Anonymous, Arrival::Known);
         move || Session::open(codec, outbox, door, patience, address, arrival)
     };
-    let pump = Pump::new(Box::new(open), Arc::clone(&outbox), codec, Rc::clone(&tally), passage);
-    WsResponseBuilder::new(pump, &request, Guard::new(payload, outbox, tally, first_max))
-        .codec(Codec::new().max_size(MESSAGE_MAX))
-        .protocols(&[SUBPROTOCOL])
-        .start()
-        .map_err(|_| {
-            Problem::from(ChatError::invalid("this is no WebSocket handshake; connect with a WebSocket client"))
-        })
+    let no_handshake = "this is no WebSocket handshake; connect with a WebSocket client";
+    let mut answer = ws::handshake_with_protocols(&request, &[SUBPROTOCOL])
+        .map_err(|_| Problem::from(ChatError::invalid(no_handshake)))?;
+    let pump = Pump::new(Box::new(open), Arc::clone(&outbox), codec, Rc::clone(&tally));
+    let guarded = Guard::new(payload, Arc::clone(&outbox), tally, first_max);
+    let pumping = WebsocketContext::with_codec(pump, guarded, Codec::new().max_size(MESSAGE_MAX));
+    let over = Arc::clone(&outbox);
+    rt::spawn(async move {
+        // It writes nothing: the writer does.
+        pumping.for_each(|_| ready(())).await;
+        over.end();
+    });
+    Ok(answer.message_body(Writer::new(outbox, passage)).map_err(|_| ChatError::Internal)?.map_into_boxed_body())
 }

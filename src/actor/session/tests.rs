@@ -8,7 +8,7 @@ mod order;
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
-use std::task::{Poll, Waker};
+use std::task::Waker;
 
 use bytestring::ByteString;
 use futures_util::FutureExt;
@@ -310,17 +310,19 @@ impl Stage {
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
-        match self.outbox.poll_take(&mut std::task::Context::from_waker(Waker::noop())) {
-            Poll::Ready(frames) => frames,
-            Poll::Pending => Vec::new(),
-        }
+        let mut frames = Vec::new();
+        let _ = self.outbox.poll_take(&mut std::task::Context::from_waker(Waker::noop()), |frame| {
+            frames.push(frame);
+            false
+        });
+        frames
     }
 
     /// The texts among them.
     async fn texts(&self) -> Vec<String> {
         let texts = self.frames().await.into_iter().filter_map(|frame| match frame {
             Outgoing::Text(text) => Some(text.to_string()),
-            Outgoing::Ping | Outgoing::Close(..) => None,
+            Outgoing::Ping | Outgoing::Pong(_) | Outgoing::Close(..) => None,
         });
         texts.collect()
     }

@@ -1,25 +1,24 @@
-//! The pump: a thin actor between a WebSocket and its session. Bytes to requests one way, waiting frames to bytes the other.
+//! The pump: a thin actor between a WebSocket and its session, for what comes in. What goes out is `writer.rs`'s.
 //!
 //! What lives here: putting fragments together, and ending the connection with the right close code (RFC 6455 section 7.4.1).
-//! What must not: timers or bounds in time, for an actor of `actix-web-actors` stands still while its peer reads nothing.
+//! What must not: bounds in time (the session has them), writing.
 
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use actix::prelude::*;
 use actix_http::ws::{CloseCode, CloseReason, Item, Message, ProtocolError};
 use actix_web_actors::ws::WebsocketContext;
 use bytes::{Bytes, BytesMut};
-use futures_util::Stream;
 
 use super::MESSAGE_MAX;
 use super::guard::{Fault, Tally};
-use crate::actor::outbox::{Outbox, Outgoing};
+use super::writer::NO_CODE;
+use crate::actor::outbox::Outbox;
+use crate::actor::outlet::Outlet;
 use crate::actor::session::{Gone, Heard, Session};
-use crate::transport::gate::Passage;
 use crate::vocabulary::{Call, Codec};
 
 /// Fragments a message at most.
@@ -27,8 +26,6 @@ const FRAGMENTS_MAX: usize = 1_024;
 /// How long a peer may take to answer a Close frame (RFC 6455 section 7.1.1): closing the socket at once could destroy the frame on
 /// its way.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// The longest reason in a Close frame, in bytes (RFC 6455 section 5.5).
-const REASON_MAX: usize = 123;
 
 /// The pump of one connection.
 pub(super) struct Pump {
@@ -41,18 +38,6 @@ pub(super) struct Pump {
     fragments: Option<(BytesMut, usize)>,
     /// The Close frame is written; what still comes is not looked at.
     closing: bool,
-    _passage: Passage,
-}
-
-/// What waits in an outbox, as a stream.
-struct Waiting(Arc<Outbox>);
-
-impl Stream for Waiting {
-    type Item = Vec<Outgoing>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_take(cx).map(Some)
-    }
 }
 
 impl Pump {
@@ -62,18 +47,8 @@ impl Pump {
         outbox: Arc<Outbox>,
         codec: &'static dyn Codec,
         tally: Rc<Tally>,
-        passage: Passage,
     ) -> Self {
-        Self {
-            open: Some(open),
-            session: None,
-            outbox,
-            codec,
-            tally,
-            fragments: None,
-            closing: false,
-            _passage: passage,
-        }
+        Self { open: Some(open), session: None, outbox, codec, tally, fragments: None, closing: false }
     }
 
     /// A whole text message came.
@@ -119,11 +94,16 @@ impl Pump {
         }
     }
 
-    /// Writes the last frame and waits for the peer's.
+    /// Has the last frame written and waits for the peer's.
     fn end(&mut self, ctx: &mut WebsocketContext<Self>, code: CloseCode, reason: &str) {
+        self.outbox.close(code.into(), reason);
+        self.closing(ctx);
+    }
+
+    /// The last frame is on its way.
+    fn closing(&mut self, ctx: &mut WebsocketContext<Self>) {
         if !self.closing {
             self.closing = true;
-            ctx.close(Some(CloseReason { code, description: Some(shortened(reason)) }));
             ctx.run_later(FAREWELL, |_, ctx| ctx.stop());
             self.let_go();
         }
@@ -153,41 +133,23 @@ impl Pump {
     }
 }
 
-/// As much of a reason as a Close frame takes.
-fn shortened(reason: &str) -> String {
-    let mut bytes = 0;
-    let fits = |c: &char| {
-        bytes += c.len_utf8();
-        bytes <= REASON_MAX
-    };
-    reason.chars().take_while(fits).collect()
-}
-
 impl Actor for Pump {
     type Context = WebsocketContext<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.session = self.open.take().map(|open| open());
-        ctx.add_stream(Waiting(Arc::clone(&self.outbox)));
+        let outbox = Arc::clone(&self.outbox);
+        let closed = poll_fn(move |cx| outbox.poll_closed(cx));
+        ctx.spawn(
+            closed
+                .into_actor(self)
+                .map(|(), pump, ctx| if pump.outbox.is_over() { ctx.stop() } else { pump.closing(ctx) }),
+        );
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
         self.let_go();
     }
-}
-
-impl StreamHandler<Vec<Outgoing>> for Pump {
-    fn handle(&mut self, frames: Vec<Outgoing>, ctx: &mut Self::Context) {
-        for frame in frames {
-            match frame {
-                Outgoing::Text(text) => ctx.text(text),
-                Outgoing::Ping => ctx.ping(b""),
-                Outgoing::Close(code, reason) => self.end(ctx, CloseCode::from(code), &reason),
-            }
-        }
-    }
-
-    fn finished(&mut self, _: &mut Self::Context) {}
 }
 
 impl StreamHandler<Result<Message, ProtocolError>> for Pump {
@@ -199,11 +161,12 @@ impl StreamHandler<Result<Message, ProtocolError>> for Pump {
             _ if self.closing => {}
             Ok(Message::Text(text)) => self.text(ctx, &text),
             Ok(Message::Continuation(item)) => self.fragment(ctx, item),
-            Ok(Message::Ping(payload)) => ctx.pong(&payload),
+            Ok(Message::Ping(payload)) => self.outbox.pong(payload),
             Ok(Message::Pong(_) | Message::Nop) => {}
             Ok(Message::Binary(_)) => self.end(ctx, CloseCode::Unsupported, "text frames only"),
             Ok(Message::Close(reason)) => {
-                ctx.close(reason);
+                let CloseReason { code, description } = reason.unwrap_or_else(|| CloseCode::from(NO_CODE).into());
+                self.outbox.close(code.into(), &description.unwrap_or_default());
                 ctx.stop();
             }
             Err(error) => self.fail(ctx, &error),
