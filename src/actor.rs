@@ -3,7 +3,9 @@
 //! What lives here: the typed messages that pass between actors of different files. What must not: JSON, HTTP, SQL,
 //! or any vocabulary by name.
 
+pub mod courier;
 pub mod directory;
+pub mod meters;
 pub mod outbox;
 pub mod outlet;
 pub mod persistence;

@@ -4,11 +4,11 @@
 
 mod banner;
 mod metrics;
+mod threads;
 
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use ::socketio::SocketIo;
@@ -16,7 +16,7 @@ use actix::{Actor, Arbiter, Recipient};
 use actix_cors::Cors;
 use actix_http::HttpService;
 use actix_service::IntoServiceFactory;
-use actix_web::dev::{Server, ServerHandle};
+use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::rt::net::TcpStream as Connection;
 use actix_web::{App, web};
@@ -28,6 +28,7 @@ use tracing::{info, warn};
 use utoipa_actix_web::AppExt;
 use utoipa_swagger_ui::{Config as SwaggerConfig, SwaggerUi};
 
+use self::threads::Threads;
 use crate::actor::Control;
 use crate::actor::directory::Directory;
 use crate::actor::persistence::{Reader, Settle, Writer};
@@ -49,6 +50,8 @@ use crate::vocabulary::Vocabulary;
 
 /// How often limits that nobody is near are forgotten.
 const TIDY_UP_EVERY: Duration = Duration::from_secs(60);
+/// How often durations that were measured are summed up, so that they do not gather where nobody asks for them.
+const SUM_UP_EVERY: Duration = Duration::from_secs(5);
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 4_096;
 /// Bytes that the kernel may hold for one peer that does not read; without it some 3 MB.
@@ -86,12 +89,21 @@ pub struct Application {
     server: Server,
     address: SocketAddr,
     shared: web::Data<Shared>,
+    metrics: PrometheusHandle,
     sockets: SocketIo,
     store: Store,
-    arbiters: Vec<Arbiter>,
-    /// Who may have something left to write when everyone has gone.
-    settling: Vec<Recipient<Settle>>,
+    /// The thread of the actors that speak to the database.
+    database: Arbiter,
+    settling: Settling,
     shutdown_timeout: Duration,
+}
+
+/// Who may have something left to write when everyone has gone.
+struct Settling {
+    /// What sockets have noted: rooms write it, so the threads must still be there.
+    noted: Recipient<Settle>,
+    /// In this order, when nothing more can come.
+    last: Vec<Recipient<Settle>>,
 }
 
 impl Application {
@@ -109,18 +121,19 @@ impl Application {
             info!(migration, "applied");
         }
         let metrics = metrics::recorder();
-        let (shared, arbiters, settling) = assemble(&settings, &store).await?;
+        let (shared, threads, database, settling) = assemble(&settings, &store).await?;
         let shared = web::Data::new(shared);
         let address = listener.local_addr()?;
         let sockets = socketio::server(&shared, root(settings.root_vocabulary));
-        let server = serve_on(listener, &settings, shared.clone(), metrics, sockets.clone())?;
+        let server = serve_on(listener, &settings, shared.clone(), metrics.clone(), (sockets.clone(), threads))?;
         Ok(Self {
             server,
             address,
             shared,
+            metrics,
             sockets,
             store,
-            arbiters,
+            database,
             settling,
             shutdown_timeout: limits.shutdown_timeout,
         })
@@ -138,13 +151,19 @@ impl Application {
     /// # Errors
     /// When the server fails by itself.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> Result<(), AppError> {
-        let Self { server, shared, sockets, store, arbiters, settling, shutdown_timeout, .. } = self;
+        let Self { server, shared, metrics, sockets, store, database, settling, shutdown_timeout, .. } = self;
         let handle = server.handle();
         let chat = shared.chat.clone();
         let tidying = actix_web::rt::spawn(async move {
             loop {
                 sleep(TIDY_UP_EVERY).await;
                 chat.tidy_up();
+            }
+        });
+        let summing = actix_web::rt::spawn(async move {
+            loop {
+                sleep(SUM_UP_EVERY).await;
+                metrics.run_upkeep();
             }
         });
         let running = actix_web::rt::spawn(server);
@@ -154,17 +173,15 @@ impl Application {
             ended = running => return Ok(ended.map_err(std::io::Error::other)??),
         }
         tidying.abort();
-        go_down(&shared, &sockets, &handle, shutdown_timeout).await;
-        for settling in settling {
-            let (settled, done) = oneshot::channel();
-            // Not try_send: one message, at the end.
-            settling.do_send(Settle(settled));
-            drop(tokio::time::timeout(SETTLE_WITHIN, done).await);
+        summing.abort();
+        send_off(&shared, &sockets, shutdown_timeout).await;
+        settle(&settling.noted).await;
+        handle.stop(true).await;
+        for last in &settling.last {
+            settle(last).await;
         }
         drop(tokio::time::timeout(SETTLE_WITHIN, store.close()).await);
-        for arbiter in arbiters {
-            arbiter.stop();
-        }
+        database.stop();
         info!("down");
         Ok(())
     }
@@ -210,33 +227,20 @@ const fn root(setting: RootVocabulary) -> Vocabulary {
 }
 
 /// Starts the actors and puts the parts together.
-async fn assemble(
-    settings: &Settings,
-    store: &Store,
-) -> Result<(Shared, Vec<Arbiter>, Vec<Recipient<Settle>>), AppError> {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let rooms: Vec<Arbiter> = (0..cores).map(|_| Arbiter::new()).collect();
+async fn assemble(settings: &Settings, store: &Store) -> Result<(Shared, Arc<Threads>, Arbiter, Settling), AppError> {
     let database = Arbiter::new();
     let connection = store.writer().await?;
     let writer = Writer::start_in_arbiter(&database.handle(), move |_| Writer::new(connection));
     let reader_store = store.clone();
     let reader = Reader::start_in_arbiter(&database.handle(), move |_| Reader::new(reader_store));
-    let handles: Vec<_> = rooms.iter().map(Arbiter::handle).collect();
-    let services = {
-        let (reader, writer) = (reader.clone(), writer.clone().recipient());
-        move |directory: &Arc<Directory>| Services {
-            directory: Arc::clone(directory),
-            reader: reader.clone(),
-            writer: writer.clone(),
-        }
-    };
+    let threads = Arc::new(Threads::new(writer.clone()));
     let directory = Arc::new_cyclic(|weak: &std::sync::Weak<Directory>| {
-        let weak = weak.clone();
+        let (weak, threads, reader) = (weak.clone(), Arc::clone(&threads), reader.clone());
         Directory::new(Box::new(move |conversation, waiting| {
-            let place = usize::try_from(conversation.0).unwrap_or(0) % handles.len().max(1);
-            // The directory itself is asking, so it is there; and there is at least one thread.
-            let (directory, arbiter) = (weak.upgrade()?, handles.get(place)?);
-            Some(Room::wake(conversation, waiting, services(&directory), arbiter))
+            // The directory itself is asking, so it is there; and whoever asks it came in on one of the threads.
+            let (directory, thread) = (weak.upgrade()?, threads.of(conversation)?);
+            let services = Services { directory, reader: reader.clone(), writer: thread.courier };
+            Some(Room::wake(conversation, waiting, services, &thread.arbiter))
         }))
     });
     let presence = {
@@ -252,12 +256,12 @@ async fn assemble(
     };
     let keeper_store = store.clone();
     let keeper = Keeper::start_in_arbiter(&database.handle(), move |_| Keeper::new(keeper_store));
-    // In this order: the recorder gives the writer something to write.
-    let settling =
-        vec![recorder.recipient(), writer.recipient(), presence.clone().recipient(), keeper.clone().recipient()];
+    let settling = Settling {
+        noted: recorder.recipient(),
+        last: vec![writer.recipient(), presence.clone().recipient(), keeper.clone().recipient()],
+    };
     let shared = share(settings, store, directory, presence, (receipts, keeper.recipient()), tokens);
-    let arbiters = rooms.into_iter().chain([database]).collect();
-    Ok((shared, arbiters, settling))
+    Ok((shared, threads, database, settling))
 }
 
 /// The rates that limits go by.
@@ -331,7 +335,7 @@ fn serve_on(
     settings: &Settings,
     shared: web::Data<Shared>,
     metrics: PrometheusHandle,
-    sockets: SocketIo,
+    (sockets, threads): (SocketIo, Arc<Threads>),
 ) -> Result<Server, AppError> {
     let development = settings.mode == Mode::Development;
     let slow_reader = settings.slow_reader;
@@ -368,6 +372,7 @@ fn serve_on(
     let builder = Server::build().max_concurrent_connections(most).disable_signals().shutdown_timeout(1);
     let ending = builder.graceful_shutdown_signal();
     let server = builder.listen("haggle", listener, move || {
+        threads.join();
         let made = upgrade::Made::default();
         let application = upgrade::application(application().into_factory(), Rc::clone(&made));
         let ending = ending.clone();
@@ -434,8 +439,16 @@ async fn signalled() {
     }
 }
 
+/// Has an actor write what it has left.
+async fn settle(actor: &Recipient<Settle>) {
+    let (settled, done) = oneshot::channel();
+    // Not try_send: one message, at the end.
+    actor.do_send(Settle(settled));
+    drop(tokio::time::timeout(SETTLE_WITHIN, done).await);
+}
+
 /// Closes the gate, lets what is under way finish, and sends everyone off.
-async fn go_down(shared: &Shared, sockets: &SocketIo, handle: &ServerHandle, within: Duration) {
+async fn send_off(shared: &Shared, sockets: &SocketIo, within: Duration) {
     let began = Instant::now();
     let left = || within.saturating_sub(began.elapsed());
     info!(sockets = shared.gate.open(), "going down");
@@ -455,5 +468,4 @@ async fn go_down(shared: &Shared, sockets: &SocketIo, handle: &ServerHandle, wit
     if shared.gate.open() > 0 {
         warn!(sockets = shared.gate.open(), "these did not take their last frame");
     }
-    handle.stop(true).await;
 }

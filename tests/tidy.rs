@@ -104,9 +104,10 @@ const PUMPS: &[&str] = &["src/transport/websocket", "socketio/src/"];
 const DO_SEND: &[(&str, usize, &str)] = &[
     (
         "src/actor/persistence.rs",
-        1,
+        2,
         "a room has a bounded number of jobs under way, and what is committed must be told",
     ),
+    ("src/actor/courier.rs", 1, "it carries what the writer tells, as many as there are jobs under way"),
     ("src/actor/session/life.rs", 2, "one small message as a connection comes and one as it goes"),
     ("src/transport/socketio.rs", 2, "one message as a connection comes and one as it goes"),
     ("src/transport/websocket/pump.rs", 1, "one message a connection, by which its session ends"),

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use actix::dev::ToEnvelope;
 use actix::prelude::SendError;
 use actix::{Actor, Addr, Handler, Message, Recipient};
+use ahash::RandomState;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 
@@ -22,9 +23,9 @@ pub type Wake = Box<dyn Fn(ConversationId, Arc<AtomicUsize>) -> Option<Addr<Room
 
 /// Conversation to room, user to sessions, session to session.
 pub struct Directory {
-    rooms: DashMap<ConversationId, Awake>,
-    online: DashMap<UserId, Vec<Arc<Listener>>>,
-    sessions: DashMap<SessionId, Recipient<Control>>,
+    rooms: DashMap<ConversationId, Awake, RandomState>,
+    online: DashMap<UserId, Vec<Arc<Listener>>, RandomState>,
+    sessions: DashMap<SessionId, Recipient<Control>, RandomState>,
     wake: Wake,
 }
 
@@ -38,7 +39,7 @@ impl Directory {
     /// An empty directory that wakes rooms by `wake`.
     #[must_use]
     pub fn new(wake: Wake) -> Self {
-        Self { rooms: DashMap::new(), online: DashMap::new(), sessions: DashMap::new(), wake }
+        Self { rooms: DashMap::default(), online: DashMap::default(), sessions: DashMap::default(), wake }
     }
 
     /// Hands a message to a conversation's room, waking it where it sleeps. The room counts each off as it arrives.

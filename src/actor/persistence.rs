@@ -7,12 +7,14 @@
 //! next batch gathers; there is no timer. A light load pays no delay, a heavy one commits hundreds at once.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use actix::prelude::*;
-use metrics::{counter, gauge, histogram};
+use metrics::counter;
 use tokio::sync::oneshot;
 
+use super::meters::meters;
 use super::room::MAKE_UP_PAGE;
 use crate::defects::{Defect, strikes};
 use crate::error::ChatError;
@@ -25,6 +27,8 @@ use crate::store::{Store, Writer as Connection};
 pub const BATCH_MAX: usize = 500;
 /// Jobs that may wait for the transaction under way; more are refused as `unavailable`.
 pub const QUEUE_MAX: usize = 16_384;
+/// Deliveries of couriers that may wait for the writer to look.
+const MAILBOX: usize = 1_024;
 /// Bytes of message text that may wait for the transaction under way.
 pub const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -38,10 +42,25 @@ pub struct Job {
     /// The room's name for it.
     pub ticket: Ticket,
     /// Whom to tell.
-    pub room: Recipient<Committed>,
+    pub room: Arc<Recipient<Committed>>,
     /// What to write.
     pub work: Work,
 }
+
+/// What a thread's rooms have to write, and its courier, who brings back what came of it.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Jobs {
+    /// In the order in which they are to be written.
+    pub jobs: Vec<Job>,
+    /// Who brings the outcomes back.
+    pub from: Arc<Recipient<Outcomes>>,
+}
+
+/// What came of one transaction for the rooms of one thread.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Outcomes(pub Vec<(Arc<Recipient<Committed>>, Committed)>);
 
 /// What can be written for a room.
 #[derive(Clone, Debug)]
@@ -72,11 +91,14 @@ pub struct Settle(pub oneshot::Sender<()>);
 #[rtype(result = "()")]
 struct Flush;
 
+/// A job that waits, and who brings its outcome back.
+type Queued = (Job, Arc<Recipient<Outcomes>>);
+
 /// The group-committing writer: one connection, one transaction at a time.
 pub struct Writer {
     /// Taken while a transaction is under way.
     connection: Option<Connection>,
-    queue: Vec<Job>,
+    queue: Vec<Queued>,
     queued_bytes: usize,
     flush_is_due: bool,
     settling: Vec<oneshot::Sender<()>>,
@@ -120,13 +142,13 @@ impl Writer {
         let mut batch = Batch::of(std::mem::replace(&mut self.queue, rest));
         batch.spoil();
         self.queued_bytes = self.queued_bytes.saturating_sub(batch.bytes);
-        gauge!("haggle_writer_queue_depth").set(count(self.queue.len()));
+        meters().writer_queue_depth.set(count(self.queue.len()));
         let writing = async move {
             let began = Instant::now();
             let (appended, moved) = connection.write(&batch.appends, &batch.moves).await;
             let appended = appended.into_iter().map(misreport).collect();
-            histogram!("haggle_commit_seconds").record(began.elapsed().as_secs_f64());
-            histogram!("haggle_commit_batch_size").record(count(batch.tickets()));
+            meters().commit_seconds.record(began.elapsed().as_secs_f64());
+            meters().commit_batch_size.record(count(batch.tickets()));
             (connection, batch, appended, moved)
         };
         ctx.spawn(writing.into_actor(self).map(|(connection, batch, appended, moved), writer, ctx| {
@@ -143,22 +165,25 @@ impl Actor for Writer {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(QUEUE_MAX);
+        ctx.set_mailbox_capacity(MAILBOX);
     }
 }
 
-impl Handler<Job> for Writer {
+impl Handler<Jobs> for Writer {
     type Result = ();
 
-    fn handle(&mut self, job: Job, ctx: &mut Self::Context) {
-        let bytes = job.work.bytes();
-        if self.queue.len() >= QUEUE_MAX || self.queued_bytes + bytes > QUEUE_BYTES_MAX {
-            counter!("haggle_writer_refused_total").increment(1);
-            Batch::of(vec![job]).refuse();
-            return;
+    fn handle(&mut self, Jobs { jobs, from }: Jobs, ctx: &mut Self::Context) {
+        let mut refused = Vec::new();
+        for job in jobs {
+            let bytes = job.work.bytes();
+            if self.queue.len() >= QUEUE_MAX || self.queued_bytes + bytes > QUEUE_BYTES_MAX {
+                refused.push(job);
+            } else {
+                self.queued_bytes += bytes;
+                self.queue.push((job, Arc::clone(&from)));
+            }
         }
-        self.queued_bytes += bytes;
-        self.queue.push(job);
+        refuse(refused);
         if self.connection.is_some() && !self.flush_is_due {
             // Behind whatever else is in the mailbox already, so that it all goes into the same transaction.
             self.flush_is_due = true;
@@ -198,25 +223,31 @@ impl Work {
 #[derive(Default)]
 struct Batch {
     appends: Vec<Append>,
-    append_tickets: Vec<(Ticket, Recipient<Committed>)>,
+    append_tickets: Vec<Awaited>,
     moves: Vec<CursorMove>,
-    move_tickets: Vec<(Ticket, Recipient<Committed>)>,
+    move_tickets: Vec<Awaited>,
     bytes: usize,
 }
 
+/// A job under way: its name, its room, and who brings its outcome there.
+type Awaited = (Ticket, Arc<Recipient<Committed>>, Arc<Recipient<Outcomes>>);
+
+/// What a transaction came to for one room.
+type ForRoom = (Arc<Recipient<Committed>>, Arc<Recipient<Outcomes>>, Committed);
+
 impl Batch {
-    fn of(jobs: Vec<Job>) -> Self {
+    fn of(jobs: Vec<Queued>) -> Self {
         let mut batch = Self::default();
-        for job in jobs {
+        for (job, from) in jobs {
             batch.bytes += job.work.bytes();
             match job.work {
                 Work::Append(append) => {
                     batch.appends.push(append);
-                    batch.append_tickets.push((job.ticket, job.room));
+                    batch.append_tickets.push((job.ticket, job.room, from));
                 }
                 Work::Move(cursor) => {
                     batch.moves.push(cursor);
-                    batch.move_tickets.push((job.ticket, job.room));
+                    batch.move_tickets.push((job.ticket, job.room, from));
                 }
             }
         }
@@ -239,28 +270,44 @@ impl Batch {
         self.append_tickets.len() + self.move_tickets.len()
     }
 
-    /// Tells each room once what came of all its jobs.
+    /// Tells each room once what came of all its jobs, and each thread at once what came of all its rooms'.
     fn tell(self, appended: Vec<Result<Appended, ChatError>>, moved: Vec<Result<Cursor, ChatError>>) {
-        let mut rooms: HashMap<ConversationId, (Recipient<Committed>, Committed)> = HashMap::new();
+        let mut rooms: HashMap<ConversationId, ForRoom> = HashMap::new();
         let in_order = self.appends.iter().zip(self.append_tickets).zip(appended);
-        for ((append, (ticket, room)), outcome) in in_order {
-            let (_, committed) = rooms.entry(append.conversation).or_insert_with(|| (room, Committed::default()));
-            committed.appended.push((ticket, outcome));
+        for ((append, (ticket, room, from)), outcome) in in_order {
+            let told = rooms.entry(append.conversation).or_insert_with(|| (room, from, Committed::default()));
+            told.2.appended.push((ticket, outcome));
         }
-        for ((cursor, (ticket, room)), outcome) in self.moves.iter().zip(self.move_tickets).zip(moved) {
-            let (_, committed) = rooms.entry(cursor.conversation).or_insert_with(|| (room, Committed::default()));
-            committed.moved.push((ticket, outcome));
+        for ((cursor, (ticket, room, from)), outcome) in self.moves.iter().zip(self.move_tickets).zip(moved) {
+            let told = rooms.entry(cursor.conversation).or_insert_with(|| (room, from, Committed::default()));
+            told.2.moved.push((ticket, outcome));
         }
-        for (room, committed) in rooms.into_values() {
+        // As many as there are threads.
+        let mut couriers: Vec<(Arc<Recipient<Outcomes>>, Vec<_>)> = Vec::new();
+        for (room, from, committed) in rooms.into_values() {
+            match couriers.iter_mut().find(|(courier, _)| Arc::ptr_eq(courier, &from)) {
+                Some((_, outcomes)) => outcomes.push((room, committed)),
+                None => couriers.push((from, vec![(room, committed)])),
+            }
+        }
+        for (courier, outcomes) in couriers {
             // Not try_send: no peer can fill this, since a room has a bounded number of jobs under way, and what is committed must be told.
-            room.do_send(committed);
+            courier.do_send(Outcomes(outcomes));
         }
     }
+}
 
-    fn refuse(self) {
-        let appended = self.appends.iter().map(|_| Err(ChatError::unavailable())).collect();
-        let moved = self.moves.iter().map(|_| Err(ChatError::unavailable())).collect();
-        self.tell(appended, moved);
+/// Tells rooms that these jobs were not even begun.
+pub(super) fn refuse(jobs: Vec<Job>) {
+    for Job { ticket, room, work } in jobs {
+        counter!("haggle_writer_refused_total").increment(1);
+        let mut committed = Committed::default();
+        match work {
+            Work::Append(_) => committed.appended.push((ticket, Err(ChatError::unavailable()))),
+            Work::Move(_) => committed.moved.push((ticket, Err(ChatError::unavailable()))),
+        }
+        // Not try_send: no peer can fill this, since a room has a bounded number of jobs under way.
+        room.do_send(committed);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The room: one actor per conversation with someone in it. It decides who may, has it written, and tells everyone in order.
 //!
-//! What lives here: the handlers of what a room can be asked, opening and sleeping. Who sits and listens is in `room/hall.rs`.
+//! What lives here: the handlers of what a room can be asked, opening and sleeping. Who sits and listens is in `room/hall.rs`, what is
+//! told when in `room/telling.rs`.
 //! What must not: vocabularies, sockets, SQL.
 //!
 //! A room keeps many appends under way and tells its members in the order of the replies: it never waits for one to send the
@@ -8,6 +9,7 @@
 
 mod hall;
 mod make_up;
+mod telling;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,21 +18,18 @@ use std::time::Duration;
 
 use actix::dev::channel::channel;
 use actix::prelude::*;
-use metrics::{counter, gauge};
+use metrics::gauge;
 use tracing::{Instrument, debug, info_span};
 
 use self::hall::{Audience, Hall, Typist};
+use self::telling::Telling;
 use super::directory::Directory;
-use super::persistence::{
-    Append, Appended, Committed, Cursor, CursorMove, Job, LoadRoom, Reader, RoomRow, Ticket, Work,
-};
+use super::persistence::{Append, Committed, CursorMove, Job, LoadRoom, Reader, RoomRow, Ticket, Work};
 use super::{Ask, By, Departed, Outcome, PersonChanged, ReplyTo, Reseat};
-use crate::defects::{Defect, strikes};
 use crate::error::ChatError;
 use crate::protocol::command::{self, Join, Mark, Typing};
-use crate::protocol::event::ReadTo;
 use crate::protocol::reply::{Joined, Marked, Reply};
-use crate::protocol::{Body, ClientId, ConversationId, Event, Message, Person, SessionId, Timestamp, Topic, UserId};
+use crate::protocol::{Body, ClientId, ConversationId, Event, Person, SessionId, Timestamp, Topic, UserId};
 use crate::vocabulary::Fanout;
 
 pub use self::hall::PARTICIPANTS_LISTED;
@@ -65,9 +64,12 @@ pub struct Room {
     waiting: Arc<AtomicUsize>,
     services: Services,
     state: State,
+    /// Where outcomes come to.
+    own: Option<Arc<Recipient<Committed>>>,
     pending: HashMap<Ticket, Pending>,
     next_ticket: Ticket,
     sleep_is_due: bool,
+    telling: Telling,
     /// A message may be stored that nobody heard of: how often the room will look yet.
     looks_due: u8,
 }
@@ -87,9 +89,6 @@ struct Pending {
     person: Person,
     what: What,
 }
-
-/// An outcome, and who awaits it.
-type Answer = (ReplyTo, Outcome);
 
 enum What {
     Message { body: Body, kind: Arc<str>, client_id: Option<ClientId>, at: Timestamp },
@@ -113,9 +112,11 @@ impl Room {
                 waiting,
                 services,
                 state: State::Opening,
+                own: None,
                 pending: HashMap::new(),
                 next_ticket: 0,
                 sleep_is_due: false,
+                telling: Telling::default(),
                 looks_due: 0,
             };
             actix::spawn(Context::with_receiver(mailbox).into_future(room));
@@ -172,26 +173,11 @@ impl Room {
         }
         self.next_ticket += 1;
         let ticket = self.next_ticket;
-        let job = Job { ticket, room: ctx.address().recipient(), work };
+        let room = Arc::clone(self.own.get_or_insert_with(|| Arc::new(ctx.address().recipient())));
+        let job = Job { ticket, room, work };
         match self.services.writer.try_send(job) {
             Ok(()) => drop(self.pending.insert(ticket, pending)),
             Err(_) => answer(pending.reply, Err(ChatError::unavailable())),
-        }
-    }
-
-    /// Tells events, and sees out whoever turns out to be gone.
-    fn tell(&mut self, ctx: &mut Context<Self>, events: Vec<Fanout>, audience: Audience<'_>) {
-        if let State::Open(hall) = &self.state {
-            let gone = hall.tell(events, audience);
-            gone.into_iter().for_each(|session| self.see_out(ctx, session));
-        }
-    }
-
-    /// Tells what only matters while it happens, where the room is not too large for that.
-    fn chatter(&mut self, ctx: &mut Context<Self>, event: Event, origin: Option<SessionId>) {
-        if matches!(&self.state, State::Open(hall) if hall.size() <= CHATTER_MAX) {
-            let topic = self.topic();
-            self.tell(ctx, vec![Fanout::new(event, topic, origin)], Audience::Everyone);
         }
     }
 
@@ -244,112 +230,8 @@ impl Room {
 
     fn is_idle(&self) -> bool {
         let listened = matches!(&self.state, State::Open(hall) if !hall.is_empty());
-        !listened && self.pending.is_empty() && self.looks_due == 0 && !matches!(self.state, State::Opening)
-    }
-
-    /// What a message comes to: the answer to its sender, and what to tell, where it is news.
-    fn appended(&mut self, pending: Pending, outcome: Result<Appended, ChatError>) -> (Answer, Option<Fanout>) {
-        let Pending { reply, origin, person, what } = pending;
-        let What::Message { body, kind, client_id, at } = what else {
-            return ((reply, Err(ChatError::Internal)), None);
-        };
-        let (id, seq, kind, created_at, repeated) = match outcome {
-            Ok(Appended::Stored { id, seq }) => (id, seq, kind, at, false),
-            Ok(Appended::Repeated { id, seq, kind, at }) => (id, seq, kind, at, true),
-            Err(error) => return ((reply, Err(error)), None),
-        };
-        let Some(topic) = self.topic() else { return ((reply, Err(ChatError::unavailable())), None) };
-        let message = Message {
-            id,
-            seq,
-            conversation: self.conversation,
-            sender: person,
-            body: Arc::clone(body.text()),
-            kind,
-            client_id,
-            created_at,
-        };
-        // Whatever is past what was told is news, also one sent again whose outcome was not known; what was told is not, also where the
-        // room learned of it from the database first.
-        let news = matches!(&self.state, State::Open(hall) if message.seq > hall.last_seq);
-        let told = news.then(|| {
-            counter!("haggle_messages_in_total").increment(1);
-            self.count(&message);
-            Fanout::new(Event::Message(message.clone()), Some(Arc::clone(&topic)), origin)
-        });
-        ((reply, Ok(Reply::Sent { message, topic, repeated })), told)
-    }
-
-    /// Keeps the newest place and the sender's own count, from which everyone's unread count follows.
-    fn count(&mut self, message: &Message) {
-        if let State::Open(hall) = &mut self.state {
-            hall.count(message);
-        }
-    }
-
-    /// Tells what came of jobs, in the order of `seq`.
-    fn conclude(&mut self, ctx: &mut Context<Self>, committed: Committed) {
-        let mut events = Vec::with_capacity(committed.appended.len());
-        let mut answers = Vec::with_capacity(committed.appended.len());
-        for (ticket, outcome) in committed.appended {
-            if let Some(pending) = self.pending.remove(&ticket) {
-                let (answer, event) = self.appended(pending, outcome);
-                answers.push(answer);
-                events.extend(event);
-            }
-        }
-        // The others first: whatever the sender does on its answer, in this conversation or another, is heard after this.
-        let more = |room: &Self| room.pending.values().any(|pending| matches!(pending.what, What::Message { .. }));
-        let untold = strikes(Defect::DropLast) && !more(self);
-        if !events.is_empty() && !untold {
-            self.tell(ctx, events, Audience::Everyone);
-        }
-        for (reply, outcome) in answers {
-            answer(reply, outcome);
-        }
-        for (ticket, outcome) in committed.moved {
-            if let Some(pending) = self.pending.remove(&ticket) {
-                self.moved(ctx, pending, outcome);
-            }
-        }
-        self.rest(ctx);
-    }
-
-    fn moved(&mut self, ctx: &mut Context<Self>, pending: Pending, outcome: Result<Cursor, ChatError>) {
-        let Pending { reply, origin, person, what } = pending;
-        let cursor = match outcome {
-            Ok(cursor) => cursor,
-            Err(error) => return answer(reply, Err(error)),
-        };
-        let conversation = self.conversation;
-        let State::Open(hall) = &mut self.state else { return };
-        let Some(before) = hall.seat(&person.id).map(|seat| (hall.unread(seat).count, seat.read, seat.received)) else {
-            return answer(reply, Err(ChatError::NotFound("conversation")));
-        };
-        let (unread_before, read_before, received_before) = before;
-        if let Some(seat) = hall.seat_mut(&person.id) {
-            seat.received = seat.received.max(cursor.received);
-            seat.read = seat.read.max(cursor.read);
-            seat.own_after_read = cursor.own_after_read;
-        }
-        let unread = hall.seat(&person.id).map_or(0, |seat| hall.unread(seat).count);
-        let topic = Arc::clone(&hall.topic);
-        let at = Timestamp::now();
-        let updated = unread_before.saturating_sub(unread);
-        if matches!(what, What::Received) {
-            if cursor.received > received_before {
-                self.chatter(ctx, Event::Received(conversation, person.id, cursor.received), origin);
-            }
-            return answer(reply, Ok(Reply::Done));
-        }
-        if cursor.read > read_before {
-            let everyone = hall.size() <= CHATTER_MAX;
-            let read = ReadTo { conversation, user: person.id.clone(), seq: cursor.read, count: updated, at };
-            // The reader's other devices always hear it: their badges depend on it.
-            let audience = if everyone { Audience::Everyone } else { Audience::Only(&person.id) };
-            self.tell(ctx, vec![Fanout::new(Event::Read(read), Some(Arc::clone(&topic)), origin)], audience);
-        }
-        answer(reply, Ok(Reply::Marked(Marked { topic, user: person.id, seq: cursor.read, unread, updated, at })));
+        let told = self.telling.is_done();
+        !listened && told && self.pending.is_empty() && self.looks_due == 0 && !matches!(self.state, State::Opening)
     }
 
     fn join(&mut self, ctx: &mut Context<Self>, ask: Ask<Join>) {

@@ -19,9 +19,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use actix::prelude::*;
+use ahash::RandomState;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use metrics::{counter, histogram};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -31,6 +31,7 @@ pub use self::recovery::Identity;
 use self::recovery::Recovery;
 use self::unread::UnreadBook;
 use super::directory::Directory;
+use super::meters::meters;
 use super::outlet::Outlet;
 use super::presence::Presence;
 use super::receipts::Receipts;
@@ -218,7 +219,7 @@ pub struct Session {
     expires_at_s: i64,
     expiry: Option<SpawnHandle>,
     /// How far it was told, in conversations that it has joined, or that it hears without.
-    places: HashMap<ConversationId, Place>,
+    places: HashMap<ConversationId, Place, RandomState>,
     /// Conversations that are to be caught up with one after the other, and the one that is.
     backlog: VecDeque<ConversationId>,
     telling: Option<ConversationId>,
@@ -288,7 +289,7 @@ impl Session {
                 admitted: None,
                 expires_at_s: i64::MAX,
                 expiry: None,
-                places: HashMap::new(),
+                places: HashMap::default(),
                 backlog: VecDeque::new(),
                 telling: None,
                 unflushed: VecDeque::new(),
@@ -426,7 +427,7 @@ impl Session {
             Step::Leave(_) | Step::Else => outcome,
         };
         ctx.spawn(outcome.into_actor(self).map(move |outcome, session, ctx| {
-            histogram!("haggle_command_seconds").record(began.elapsed().as_secs_f64());
+            meters().command_seconds.record(began.elapsed().as_secs_f64());
             let saving = match &step {
                 Step::Join(join) => session.save_join(join, &outcome),
                 Step::Leave(_) | Step::Else => None,
@@ -471,7 +472,7 @@ impl Handler<Heard> for Session {
     type Result = ();
 
     fn handle(&mut self, Heard(request): Heard, ctx: &mut Self::Context) {
-        counter!("haggle_frames_in_total").increment(1);
+        meters().frames_in.increment(1);
         match &self.state {
             State::Anonymous(_) => self.introduce(ctx, request),
             State::Closed => {}

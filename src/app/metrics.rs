@@ -27,6 +27,7 @@ pub(super) fn recorder() -> PrometheusHandle {
                 tracing::warn!("another recorder is installed; /metrics will be empty");
             }
             describe();
+            crate::actor::meters::install();
             handle
         })
         .clone()

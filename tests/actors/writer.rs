@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix::prelude::*;
+use haggle::actor::courier::Courier;
 use haggle::actor::persistence::{
     Appended, BATCH_MAX, Committed, CursorMove, Job, QUEUE_BYTES_MAX, QUEUE_MAX, Work, Writer,
 };
@@ -30,8 +31,8 @@ impl Handler<Committed> for Told {
 }
 
 struct Office {
-    writer: Addr<Writer>,
-    room: Recipient<Committed>,
+    courier: Addr<Courier>,
+    room: Arc<Recipient<Committed>>,
     told: Arc<Mutex<Vec<Committed>>>,
     conversation: ConversationId,
     _folder: TempDir,
@@ -42,13 +43,14 @@ impl Office {
         let (folder, store, conversation) = store(&["alice", "bob"]).await;
         let writer = Writer::new(store.writer().await.expect("a writer")).start();
         let told = Arc::<Mutex<Vec<Committed>>>::default();
-        let room = Told(Arc::clone(&told)).start().recipient();
+        let courier = Courier::new(writer).start();
+        let room = Arc::new(Told(Arc::clone(&told)).start().recipient());
         tokio::task::yield_now().await;
-        Self { writer, room, told, conversation, _folder: folder }
+        Self { courier, room, told, conversation, _folder: folder }
     }
 
     fn hand_in(&self, ticket: u64, work: Work) {
-        self.writer.do_send(Job { ticket, room: self.room.clone(), work });
+        self.courier.do_send(Job { ticket, room: Arc::clone(&self.room), work });
     }
 
     fn say(&self, ticket: u64, body: &str) {

@@ -3,7 +3,7 @@
 //! What lives here: seats (participants with their cursors) and members (sessions that joined), and delivering to them.
 //! What must not: actors' lifecycles, the database.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -25,11 +25,19 @@ use crate::vocabulary::Fanout;
 pub const PARTICIPANTS_LISTED: usize = 100;
 
 /// A session that has joined.
-pub(super) struct Member {
+struct Member {
     /// Where it hears.
-    pub(super) listener: Arc<Listener>,
+    listener: Arc<Listener>,
     /// Whose it is.
-    pub(super) user: UserId,
+    user: UserId,
+    /// Which place that user has, while they have one.
+    place: Option<usize>,
+}
+
+/// A participant's place: the seat, and which of their sessions have joined.
+struct Place {
+    seat: Seat,
+    joined: Vec<SessionId>,
 }
 
 /// Somebody types.
@@ -50,16 +58,19 @@ pub(super) enum Audience<'a> {
 }
 
 /// Seats, members and the newest place that was told.
+///
+/// Telling goes over members and places by their numbers alone; names are looked up when somebody comes, goes or asks.
 pub(super) struct Hall {
     /// What the conversation is.
     pub(super) topic: Arc<Topic>,
     directory: Arc<Directory>,
     /// The newest place that members were told.
     pub(super) last_seq: Seq,
-    seats: BTreeMap<UserId, Seat>,
-    members: HashMap<SessionId, Member>,
-    /// How many sessions of each user have joined.
-    listening: HashMap<UserId, usize>,
+    /// In the order of users.
+    places: Vec<Place>,
+    by_user: HashMap<UserId, usize>,
+    members: Vec<Member>,
+    by_session: HashMap<SessionId, usize>,
     /// Who types.
     pub(super) typing: HashMap<UserId, Typist>,
 }
@@ -67,27 +78,48 @@ pub(super) struct Hall {
 impl Hall {
     /// The hall as the database has it, with nobody listening yet.
     pub(super) fn open(row: RoomRow, directory: Arc<Directory>) -> Self {
-        let seats = row.people.into_iter().map(|seat| (seat.person.id.clone(), seat)).collect();
-        Self {
+        let mut hall = Self {
             topic: row.topic,
             directory,
             last_seq: row.last_seq,
-            seats,
-            members: HashMap::new(),
-            listening: HashMap::new(),
+            places: Vec::new(),
+            by_user: HashMap::new(),
+            members: Vec::new(),
+            by_session: HashMap::new(),
             typing: HashMap::new(),
-        }
+        };
+        hall.seat_all(row.people);
+        hall
     }
 
     /// Goes by a new list of participants: whoever stays keeps what the room knows of them, for it is newer than the list.
     pub(super) fn reseat(&mut self, row: RoomRow) {
         self.topic = row.topic;
-        let mut before = std::mem::take(&mut self.seats);
-        for mut seat in row.people {
-            if let Some(known) = before.remove(&seat.person.id) {
-                seat = Seat { person: seat.person, role: seat.role, ..known };
+        let mut before: HashMap<UserId, Seat> =
+            self.places.drain(..).map(|place| (place.seat.person.id.clone(), place.seat)).collect();
+        let people = row.people.into_iter().map(|seat| match before.remove(&seat.person.id) {
+            Some(known) => Seat { person: seat.person, role: seat.role, ..known },
+            None => seat,
+        });
+        self.seat_all(people.collect());
+    }
+
+    fn seat_all(&mut self, mut people: Vec<Seat>) {
+        people.sort_unstable_by(|one, other| one.person.id.cmp(&other.person.id));
+        self.places = people.into_iter().map(|seat| Place { seat, joined: Vec::new() }).collect();
+        self.number();
+    }
+
+    /// Numbers places and members anew, when some of them are no more.
+    fn number(&mut self) {
+        self.by_user = (0..).zip(&self.places).map(|(number, place)| (place.seat.person.id.clone(), number)).collect();
+        self.by_session = (0..).zip(&self.members).map(|(number, member)| (member.listener.session, number)).collect();
+        self.places.iter_mut().for_each(|place| place.joined.clear());
+        for member in &mut self.members {
+            member.place = self.by_user.get(&member.user).copied();
+            if let Some(place) = member.place.and_then(|place| self.places.get_mut(place)) {
+                place.joined.push(member.listener.session);
             }
-            self.seats.insert(seat.person.id.clone(), seat);
         }
     }
 
@@ -95,14 +127,18 @@ impl Hall {
     pub(super) fn count(&mut self, message: &Message) {
         assert!(!strikes(Defect::Panic), "a seeded defect");
         self.last_seq = self.last_seq.max(message.seq);
-        if let Some(seat) = self.seats.get_mut(&message.sender.id).filter(|seat| message.seq > seat.read) {
+        if let Some(seat) = self.seat_mut(&message.sender.id).filter(|seat| message.seq > seat.read) {
             seat.own_after_read += 1;
         }
     }
 
     /// A participant's seat.
     pub(super) fn seat(&self, user: &UserId) -> Option<&Seat> {
-        self.seats.get(user)
+        self.place(user).map(|place| &place.seat)
+    }
+
+    fn place(&self, user: &UserId) -> Option<&Place> {
+        self.by_user.get(user).and_then(|place| self.places.get(*place))
     }
 
     /// Who somebody is here; `None` where they have no seat.
@@ -113,12 +149,17 @@ impl Hall {
 
     /// A participant's seat, to change.
     pub(super) fn seat_mut(&mut self, user: &UserId) -> Option<&mut Seat> {
-        self.seats.get_mut(user)
+        self.by_user.get(user).and_then(|place| self.places.get_mut(*place)).map(|place| &mut place.seat)
     }
 
     /// How many participants there are.
     pub(super) fn size(&self) -> usize {
-        self.seats.len()
+        self.places.len()
+    }
+
+    /// How many sessions listen.
+    pub(super) fn listeners(&self) -> usize {
+        self.members.len()
     }
 
     /// Nobody listens.
@@ -128,47 +169,58 @@ impl Hall {
 
     /// Adds a listening session. True when it is its user's first here.
     pub(super) fn enter(&mut self, listener: Arc<Listener>, user: UserId) -> bool {
-        let member = Member { listener, user: user.clone() };
-        if self.members.insert(member.listener.session, member).is_some() {
+        let session = listener.session;
+        let place = self.by_user.get(&user).copied();
+        if let Some(known) = self.by_session.get(&session).and_then(|member| self.members.get_mut(*member)) {
+            *known = Member { listener, user, place };
             return false;
         }
-        let sessions = self.listening.entry(user).or_default();
-        *sessions += 1;
-        *sessions == 1
+        let first = !self.listens(&user);
+        if let Some(place) = place.and_then(|place| self.places.get_mut(place)) {
+            place.joined.push(session);
+        }
+        self.by_session.insert(session, self.members.len());
+        self.members.push(Member { listener, user, place });
+        first
     }
 
     /// Takes a listening session out. The flag tells whether it was its user's last here.
     pub(super) fn exit(&mut self, session: SessionId) -> Option<(UserId, bool)> {
-        let user = self.members.remove(&session)?.user;
-        let sessions = self.listening.get_mut(&user)?;
-        *sessions -= 1;
-        let last = *sessions == 0;
-        if last {
-            self.listening.remove(&user);
+        let number = self.by_session.remove(&session)?;
+        let Member { user, place, .. } = self.members.swap_remove(number);
+        if let Some(moved) = self.members.get(number) {
+            self.by_session.insert(moved.listener.session, number);
         }
+        if let Some(place) = place.and_then(|place| self.places.get_mut(place)) {
+            place.joined.retain(|joined| *joined != session);
+        }
+        let last = !self.listens(&user);
         Some((user, last))
     }
 
-    /// Takes a participant out, with all their sessions, and tells whether one of those had joined.
-    pub(super) fn unseat(&mut self, user: &UserId) -> bool {
-        self.seats.remove(user);
-        self.members.retain(|_, member| member.user != *user);
-        self.listening.remove(user).is_some()
+    /// Takes a participant out, with all their sessions.
+    pub(super) fn unseat(&mut self, user: &UserId) {
+        self.places.retain(|place| place.seat.person.id != *user);
+        self.members.retain(|member| member.user != *user);
+        self.number();
     }
 
     /// Whether one of a user's sessions has joined.
     pub(super) fn listens(&self, user: &UserId) -> bool {
-        self.listening.contains_key(user)
+        match self.place(user) {
+            Some(place) => !place.joined.is_empty(),
+            None => self.members.iter().any(|member| member.user == *user),
+        }
     }
 
     /// Users who have joined and have no seat (any more).
     pub(super) fn unseated(&self) -> Vec<UserId> {
-        self.listening.keys().filter(|user| !self.seats.contains_key(*user)).cloned().collect()
+        self.members.iter().filter(|member| member.place.is_none()).map(|member| member.user.clone()).collect()
     }
 
     /// Somebody's name or role changed.
     pub(super) fn rename(&mut self, person: &Person) {
-        if let Some(seat) = self.seats.get_mut(&person.id) {
+        if let Some(seat) = self.seat_mut(&person.id) {
             seat.person = person.clone();
             let topic = Arc::make_mut(&mut self.topic);
             let named = topic.people.iter_mut().filter(|(known, _)| known.id == person.id);
@@ -178,8 +230,8 @@ impl Hall {
 
     /// The participants to show, the viewer first, at most [`PARTICIPANTS_LISTED`].
     pub(super) fn participants(&self, viewer: &UserId) -> Vec<Listed> {
-        let own = self.seats.get(viewer).into_iter();
-        let others = self.seats.values().filter(|seat| seat.person.id != *viewer);
+        let own = self.seat(viewer).into_iter();
+        let others = self.places.iter().map(|place| &place.seat).filter(|seat| seat.person.id != *viewer);
         let seats = own.chain(others).take(PARTICIPANTS_LISTED);
         seats
             .map(|seat| Listed {
@@ -210,29 +262,33 @@ impl Hall {
     #[must_use]
     pub(super) fn tell(&self, events: Vec<Fanout>, audience: Audience<'_>) -> Vec<SessionId> {
         let events: Arc<[Fanout]> = events.into();
+        let only = match audience {
+            Audience::Everyone => None,
+            Audience::Only(user) => match self.by_user.get(user) {
+                Some(place) => Some(*place),
+                None => return Vec::new(),
+            },
+        };
         let mut gone = Vec::new();
-        for member in self.members.values() {
-            let Some(seat) = self.seats.get(&member.user) else { continue };
-            if audience.includes(&member.user) && !self.deliver(&member.listener, &events, true, seat) {
+        for member in &self.members {
+            let Some(number) = member.place.filter(|place| only.is_none_or(|only| only == *place)) else { continue };
+            let Some(place) = self.places.get(number) else { continue };
+            if !self.deliver(&member.listener, &events, true, &place.seat) {
                 gone.push(member.listener.session);
             }
         }
-        match audience {
-            Audience::Everyone => self.seats.values().for_each(|seat| self.notify(seat, &events)),
-            Audience::Only(user) => {
-                if let Some(seat) = self.seats.get(user) {
-                    self.notify(seat, &events);
-                }
-            }
+        match only.and_then(|only| self.places.get(only)) {
+            Some(place) => self.notify(place, &events),
+            None => self.places.iter().for_each(|place| self.notify(place, &events)),
         }
         gone
     }
 
     /// Tells a participant's sessions that have not joined.
-    fn notify(&self, seat: &Seat, events: &Arc<[Fanout]>) {
-        self.directory.for_each_session(&seat.person.id, |listener| {
-            if !self.members.contains_key(&listener.session) {
-                self.deliver(listener, events, false, seat);
+    fn notify(&self, place: &Place, events: &Arc<[Fanout]>) {
+        self.directory.for_each_session(&place.seat.person.id, |listener| {
+            if !place.joined.contains(&listener.session) {
+                self.deliver(listener, events, false, &place.seat);
             }
         });
     }
@@ -247,15 +303,6 @@ impl Hall {
                 false
             }
             Err(SendError::Closed(_)) => false,
-        }
-    }
-}
-
-impl Audience<'_> {
-    fn includes(self, user: &UserId) -> bool {
-        match self {
-            Self::Everyone => true,
-            Self::Only(only) => only == user,
         }
     }
 }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use metrics::counter;
 
 use super::hall::{Audience, Hall};
 use super::{Room, State, answer};
 use crate::actor::Ask;
+use crate::actor::meters::meters;
 use crate::actor::persistence::{Appended, Committed, LoadSince};
 use crate::error::ChatError;
 use crate::protocol::{Event, Message, Seq};
@@ -125,7 +125,7 @@ impl Room {
         let events: Vec<Fanout> = late
             .map(|message| {
                 hall.count(&message);
-                counter!("haggle_messages_in_total").increment(1);
+                meters().messages_in.increment(1);
                 Fanout::new(Event::Message(message), Some(Arc::clone(&hall.topic)), None)
             })
             .collect();

@@ -14,6 +14,7 @@ use actix::prelude::*;
 use metrics::counter;
 
 use super::{Outcome, Session, Standing, State};
+use crate::actor::meters::meters;
 use crate::defects::{Defect, strikes};
 use crate::error::ChatError;
 use crate::protocol::command::QUEUE_MAX;
@@ -209,7 +210,7 @@ impl Session {
         }
         let Ok(ticket) = self.outlet.event(&frame, self.offset()) else { return self.close_slow(ctx) };
         if let Event::Message(message) = &fanout.event {
-            counter!("haggle_messages_out_total").increment(1);
+            meters().messages_out.increment(1);
             self.wrote(ticket, message.conversation, message.seq);
         }
     }

@@ -4,6 +4,8 @@
 
 use std::collections::HashMap;
 
+use ahash::RandomState;
+
 use crate::protocol::ConversationId;
 use crate::protocol::event::UnreadNow;
 use crate::protocol::reply::{Unread, UnreadIn};
@@ -11,7 +13,7 @@ use crate::protocol::reply::{Unread, UnreadIn};
 /// Counts by conversation. Only conversations with something unread are kept once the first counts were read.
 #[derive(Debug, Default)]
 pub(super) struct UnreadBook {
-    counts: HashMap<ConversationId, UnreadIn>,
+    counts: HashMap<ConversationId, UnreadIn, RandomState>,
     total: u64,
     loaded: bool,
 }
