@@ -56,6 +56,7 @@ impl Handler<Job> for Desk {
 pub struct Ear {
     session: SessionId,
     heard: Arc<Mutex<Vec<String>>>,
+    deliveries: Arc<AtomicUsize>,
     stuck: bool,
 }
 
@@ -72,6 +73,7 @@ impl Actor for Ear {
 impl Handler<Deliver> for Ear {
     type Result = ();
     fn handle(&mut self, deliver: Deliver, _: &mut Self::Context) {
+        self.deliveries.fetch_add(1, Ordering::Relaxed);
         // As a session does: what it did itself it knows, but a message it must hear of, for its place in the order.
         let own = |event: &Event| !matches!(event, Event::Message(_));
         let heard = deliver.events.iter().filter(|it| it.origin != Some(self.session) || !own(&it.event));
@@ -97,6 +99,8 @@ impl Handler<Control> for Ear {
 pub struct Hearer {
     pub listener: Arc<Listener>,
     pub heard: Arc<Mutex<Vec<String>>>,
+    /// In how many parts it was told.
+    pub deliveries: Arc<AtomicUsize>,
     pub caller: Caller,
 }
 
@@ -104,7 +108,8 @@ impl Hearer {
     pub fn of(user: &str, stuck: bool) -> Self {
         let heard = Arc::<Mutex<Vec<String>>>::default();
         let session = SessionId::random();
-        let ear = Ear { session, heard: Arc::clone(&heard), stuck }.start();
+        let deliveries = Arc::<AtomicUsize>::default();
+        let ear = Ear { session, heard: Arc::clone(&heard), deliveries: Arc::clone(&deliveries), stuck }.start();
         let listener = Arc::new(Listener {
             session,
             deliver: ear.clone().recipient(),
@@ -112,7 +117,7 @@ impl Hearer {
             overrun: AtomicBool::new(false),
             away: AtomicBool::new(false),
         });
-        Self { listener, heard, caller: Caller { person: person(user), address: None } }
+        Self { listener, heard, deliveries, caller: Caller { person: person(user), address: None } }
     }
 
     /// What was heard since it was last asked.

@@ -103,6 +103,40 @@ async fn many_are_under_way_at_once_and_are_told_in_the_order_of_seq() {
 }
 
 #[actix_web::test]
+async fn a_room_with_many_listeners_tells_what_comes_at_once_in_few_parts_in_order() {
+    const MESSAGES: i64 = 30;
+    let people: Vec<String> = (0..20).map(|n| format!("user{n}")).collect();
+    let names: Vec<&str> = people.iter().map(String::as_str).collect();
+    let house = House::of(&names, Arbiter::current()).await;
+    let mut hearers = Vec::new();
+    for name in &names {
+        let hearer = Hearer::of(name, false);
+        house.join(&hearer).await;
+        hearers.push(hearer);
+    }
+    for hearer in &hearers {
+        hearer.hears().await;
+        hearer.deliveries.store(0, Ordering::Relaxed);
+    }
+    let answers: Vec<_> = (1..=MESSAGES).map(|n| house.send(&hearers[0], &n.to_string())).collect();
+    // Each in a transaction of its own, all at once; then something that is told without being written.
+    for (job, seq) in house.jobs().await.into_iter().zip(1..) {
+        commit(vec![job], seq);
+    }
+    house.types(&hearers[1], true);
+    let due: Vec<_> =
+        (1..=MESSAGES).map(|n| format!("message {n} {n}")).chain(["typing user1 true".to_owned()]).collect();
+    for hearer in hearers.iter().skip(2) {
+        assert_eq!(hearer.hears().await, due);
+        let parts = hearer.deliveries.load(Ordering::Relaxed);
+        assert!(parts <= 4, "told in {parts} parts");
+    }
+    for (answer, expected) in answers.into_iter().zip(1..) {
+        assert_eq!(seq(answer.await.unwrap()), expected);
+    }
+}
+
+#[actix_web::test]
 async fn a_message_that_fails_is_told_to_nobody_and_takes_none_with_it() {
     let (house, alice, bob) = two().await;
     let answers = ["a", "b", "c"].map(|body| house.send(&alice, body));
