@@ -38,6 +38,10 @@ async fn main() {
         if runs(&case) {
             report(&case, kills(on)).await;
         }
+        let case = format!("busy-{on:?}").to_lowercase();
+        if runs(&case) {
+            report(&case, async { told(&faults::crowds::busy(on, 1_000, 4, 0).await) }).await;
+        }
         let case = format!("herd-{on:?}").to_lowercase();
         if runs(&case) {
             report(&case, async {

@@ -10,9 +10,10 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-use super::kills::READY_WITHIN;
+use super::kills::{READY_WITHIN, killed};
 use super::line::{Line, Recovery, Speech, Told};
-use super::world::gauge;
+use super::verdict::Verdict;
+use super::world::{Size, World, gauge};
 use crate::support::On;
 use crate::support::client::{DEADLINE, Socket};
 use crate::support::rest::token;
@@ -98,6 +99,24 @@ async fn all_hear(lines: Vec<Line>, place: i64) -> Vec<Line> {
 async fn a_thousand_who_come_back_at_once_all_hear_what_they_missed(#[values(On::Sqlite, On::Postgres)] on: On) {
     let took = herd(on, 1_000).await;
     assert!(took < Duration::from_secs(30), "it took {took:?} until all were back");
+}
+
+/// One room in which everybody speaks, several messages at a time, and so each is told many at once; with kills on the way.
+pub async fn busy(on: On, people: usize, says: usize, kills: usize) -> Verdict {
+    let size = Size { users: people, conversations: 1, seats: people, says, window: 8, pause: Duration::ZERO };
+    let mut world = World::on(on, size).await;
+    let (verdict, slowest) = killed(&mut world, kills).await;
+    assert!(slowest < READY_WITHIN, "it took {slowest:?} to be ready again");
+    verdict
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_room_in_which_forty_speak_at_once_loses_and_mixes_up_nothing(#[values(On::Sqlite, On::Postgres)] on: On) {
+    // Fewer than a queue holds: who is killed twice before anything of them is written is told no more than that.
+    let verdict = busy(on, 40, 11, 2).await;
+    assert_eq!(verdict.faults, [], "{verdict:?}");
+    assert!(verdict.acknowledged > 400, "too little happened: {verdict:?}");
 }
 
 /// What readers that stall cost the others.
