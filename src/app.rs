@@ -18,7 +18,7 @@ use actix_http::HttpService;
 use actix_service::IntoServiceFactory;
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
-use actix_web::rt::net::TcpStream as Connection;
+use actix_web::rt::net::TcpStream;
 use actix_web::{App, web};
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::ExposeSecret;
@@ -41,7 +41,7 @@ use crate::auth::Tokens;
 use crate::chat::{Chat, House, Limits, Rate, Rates};
 use crate::config::{self, Mode, RootVocabulary, Settings};
 use crate::protocol::Timestamp;
-use crate::store::{Direction, Options, Store, StoreError};
+use crate::store::{Direction, Options, Store, StoreError, Writer as Connection};
 use crate::transport::gate::Gate;
 use crate::transport::origin::{Origins, Verdict};
 use crate::transport::rest::{self, book, native, operations, order, provisioning, shop};
@@ -116,12 +116,19 @@ impl Application {
         let url = settings.database_url.expose_secret();
         let limits = settings.limits;
         let options = Options { connections: limits.database_connections, timeout: limits.database_timeout };
-        let store = Store::connect(url, options).await?;
-        for migration in store.migrate(Direction::Up).await? {
-            info!(migration, "applied");
-        }
+        let (database, url) = (Arbiter::new(), url.to_owned());
+        let opening = threads::run_on(&database, async move {
+            let store = Store::connect(&url, options).await?;
+            for migration in store.migrate(Direction::Up).await? {
+                info!(migration, "applied");
+            }
+            let writer = store.writer().await?;
+            Ok::<_, StoreError>((store, writer))
+        });
+        let opened = opening.await.ok_or_else(|| std::io::Error::other("the database's thread ended"));
+        let (store, writer) = opened?.inspect_err(|_| _ = database.stop())?;
         let metrics = metrics::recorder();
-        let (shared, threads, database, settling) = assemble(&settings, &store).await?;
+        let (shared, threads, settling) = assemble(&settings, &store, writer, &database);
         let shared = web::Data::new(shared);
         let address = listener.local_addr()?;
         let sockets = socketio::server(&shared, root(settings.root_vocabulary));
@@ -227,9 +234,12 @@ const fn root(setting: RootVocabulary) -> Vocabulary {
 }
 
 /// Starts the actors and puts the parts together.
-async fn assemble(settings: &Settings, store: &Store) -> Result<(Shared, Arc<Threads>, Arbiter, Settling), AppError> {
-    let database = Arbiter::new();
-    let connection = store.writer().await?;
+fn assemble(
+    settings: &Settings,
+    store: &Store,
+    connection: Connection,
+    database: &Arbiter,
+) -> (Shared, Arc<Threads>, Settling) {
     let writer = Writer::start_in_arbiter(&database.handle(), move |_| Writer::new(connection));
     let reader_store = store.clone();
     let reader = Reader::start_in_arbiter(&database.handle(), move |_| Reader::new(reader_store));
@@ -261,7 +271,7 @@ async fn assemble(settings: &Settings, store: &Store) -> Result<(Shared, Arc<Thr
         last: vec![writer.recipient(), presence.clone().recipient(), keeper.clone().recipient()],
     };
     let shared = share(settings, store, directory, presence, (receipts, keeper.recipient()), tokens);
-    Ok((shared, threads, database, settling))
+    (shared, threads, settling)
 }
 
 /// The rates that limits go by.
@@ -377,7 +387,7 @@ fn serve_on(
         let application = upgrade::application(application().into_factory(), Rc::clone(&made));
         let ending = ending.clone();
         HttpService::build()
-            .on_connect_ext(move |io: &Connection, _| tune(io, slow_reader))
+            .on_connect_ext(move |io: &TcpStream, _| tune(io, slow_reader))
             .tcp_nodelay(true)
             .client_request_timeout(REQUEST_WITHIN)
             .client_disconnect_timeout(FAREWELL_AFTER_ANSWER)
@@ -407,7 +417,7 @@ fn cors(origins: Origins) -> Cors {
 }
 
 /// Sees to it that the kernel lets a peer go that takes nothing, and holds little for it meanwhile.
-fn tune(stream: &Connection, slow_reader: Duration) {
+fn tune(stream: &TcpStream, slow_reader: Duration) {
     #[cfg(target_os = "linux")]
     {
         let socket = socket2::SockRef::from(stream);

@@ -1,15 +1,30 @@
 //! The threads that carry connections, and the rooms beside them: a message passes from a session to its room, and from there to the
 //! sessions of the same thread, without waking another.
 //!
-//! What lives here: which thread a room wakes on, and its courier. What must not: starting threads (the HTTP server does).
+//! What lives here: which thread a room wakes on, and its courier; running something on a thread. What must not: starting threads.
 
 use std::sync::{PoisonError, RwLock};
 
 use actix::{Actor, Addr, Arbiter, ArbiterHandle, Recipient};
+use tokio::sync::oneshot;
 
 use crate::actor::courier::Courier;
 use crate::actor::persistence::{Job, Writer};
 use crate::protocol::ConversationId;
+
+/// Runs a future on a thread: what it opens belongs to that thread's loop, and wakes no other when something comes. `None` where the
+/// thread has ended.
+pub(super) async fn run_on<F>(arbiter: &Arbiter, future: F) -> Option<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let (done, output) = oneshot::channel();
+    arbiter.spawn(async move {
+        // Whoever waits may have given up.
+        let _ = done.send(future.await);
+    });
+    output.await.ok()
+}
 
 /// The threads of the HTTP server's workers, as they come.
 pub(super) struct Threads {
