@@ -50,12 +50,12 @@ const BUDGETS: [Budget; 2] = [
     Budget {
         scenario: path::MESSAGE,
         one: "message",
-        most: Cost { instructions: 225_000, allocations: 52.0, bytes: 7_000 },
+        most: Cost { instructions: 198_000, allocations: 52.0, bytes: 7_000 },
     },
     Budget {
         scenario: path::DELIVERY,
         one: "delivery",
-        most: Cost { instructions: 23_200, allocations: 3.4, bytes: 370 },
+        most: Cost { instructions: 23_100, allocations: 3.4, bytes: 370 },
     },
 ];
 
