@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use actix::dev::channel::channel;
 use actix::prelude::*;
+use ahash::RandomState;
 use metrics::gauge;
 use tracing::{Instrument, debug, info_span};
 
@@ -66,7 +67,7 @@ pub struct Room {
     state: State,
     /// Where outcomes come to.
     own: Option<Arc<Recipient<Committed>>>,
-    pending: HashMap<Ticket, Pending>,
+    pending: HashMap<Ticket, Pending, RandomState>,
     next_ticket: Ticket,
     sleep_is_due: bool,
     telling: Telling,
@@ -113,7 +114,7 @@ impl Room {
                 services,
                 state: State::Opening,
                 own: None,
-                pending: HashMap::new(),
+                pending: HashMap::default(),
                 next_ticket: 0,
                 sleep_is_due: false,
                 telling: Telling::default(),
