@@ -38,7 +38,7 @@ const REPLY_FACTOR: usize = 16;
 /// What one frame costs beside its bytes, so that empty frames are bounded too.
 const FRAME_OVERHEAD_BYTES: usize = 64;
 
-/// A queue that grew beyond so many frames is not kept for the next until the session looks at its deadlines, but given back at once.
+/// A queue that grew beyond so many frames is given back at once when it is empty; a smaller one when the session next looks at its deadlines.
 const KEPT_MAX: usize = 64;
 
 /// So many answers to heartbeats may wait; then the pump reads nothing more. What it has read by then is answered too.
