@@ -38,6 +38,9 @@ const REPLY_FACTOR: usize = 16;
 /// What one frame costs beside its bytes, so that empty frames are bounded too.
 const FRAME_OVERHEAD_BYTES: usize = 64;
 
+/// A queue that grew beyond so many frames is given back at once when it is empty; a smaller one when the session next looks at its deadlines.
+const KEPT_MAX: usize = 64;
+
 /// So many answers to heartbeats may wait; then the pump reads nothing more. What it has read by then is answered too.
 const PONGS_ENOUGH: usize = 64;
 
@@ -168,8 +171,9 @@ impl Outbox {
         if queue.frames.is_empty() {
             queue.waiting_since = None;
             queue.pongs = 0;
-            // An idle connection keeps no queue.
-            queue.frames = VecDeque::new();
+            if queue.frames.capacity() > KEPT_MAX {
+                queue.frames = VecDeque::new();
+            }
             if self.flooded.swap(false, Ordering::AcqRel) {
                 self.reader.wake();
             }
@@ -259,6 +263,13 @@ impl Outlet for Outbox {
             if self.flooded.swap(false, Ordering::AcqRel) {
                 self.reader.wake();
             }
+        }
+    }
+
+    fn rest(&self) {
+        let mut queue = self.lock();
+        if queue.frames.is_empty() {
+            queue.frames = VecDeque::new();
         }
     }
 

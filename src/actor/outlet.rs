@@ -52,6 +52,9 @@ pub trait Outlet: Send + Sync + 'static {
     /// Drops what waits: there is room again for a last word.
     fn clear(&self) {}
 
+    /// Gives back what an idle connection need not keep; called now and then.
+    fn rest(&self) {}
+
     /// Whether more than half of what may wait does: a time to stop reading pages or requests.
     fn is_busy(&self) -> bool;
 

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use actix::dev::channel::channel;
 use actix::prelude::*;
+use ahash::RandomState;
 use metrics::gauge;
 use tracing::{Instrument, debug, info_span};
 
@@ -66,7 +67,7 @@ pub struct Room {
     state: State,
     /// Where outcomes come to.
     own: Option<Arc<Recipient<Committed>>>,
-    pending: HashMap<Ticket, Pending>,
+    pending: HashMap<Ticket, Pending, RandomState>,
     next_ticket: Ticket,
     sleep_is_due: bool,
     telling: Telling,
@@ -74,6 +75,7 @@ pub struct Room {
     looks_due: u8,
 }
 
+#[expect(clippy::large_enum_variant, reason = "a room is open for nearly all of its life")]
 enum State {
     /// Not loaded: nothing is handled meanwhile.
     Opening,
@@ -113,7 +115,7 @@ impl Room {
                 services,
                 state: State::Opening,
                 own: None,
-                pending: HashMap::new(),
+                pending: HashMap::default(),
                 next_ticket: 0,
                 sleep_is_due: false,
                 telling: Telling::default(),

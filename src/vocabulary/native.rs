@@ -6,6 +6,7 @@
 pub mod wire;
 
 use std::borrow::Cow;
+use std::ops::Deref;
 use std::time::Duration;
 
 use bytestring::ByteString;
@@ -24,6 +25,9 @@ use crate::protocol::{Body, ClientId, Command, ConversationRef, Event, Reply, Se
 /// How long somebody is seen typing without saying so again (CONTRACT section 3).
 pub const TYPING_LASTS: Duration = Duration::from_secs(5);
 
+/// Most frames are no longer than this.
+const FRAME_USUAL_BYTES: usize = 512;
+
 /// What clients may say: the types of their frames.
 pub const TYPES: [&str; 9] =
     ["auth", "join", "leave", "send", "typing", "received", "read", "history", "conversations"];
@@ -31,27 +35,39 @@ pub const TYPES: [&str; 9] =
 /// The translator of the native vocabulary.
 pub struct Native;
 
+/// A text, taken out of the frame as it stands there where nothing in it is escaped. (`serde` borrows no `Option<Cow>`.)
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
 /// Every field that any client frame may have. Unknown ones are ignored, so that newer clients can talk to older servers.
 #[derive(Deserialize)]
 struct Frame<'a> {
     id: Option<i64>,
     #[serde(borrow, rename = "type")]
-    kind: Option<Cow<'a, str>>,
+    kind: Option<Text<'a>>,
     #[serde(borrow)]
-    token: Option<Cow<'a, str>>,
+    token: Option<Text<'a>>,
     #[serde(borrow)]
     conversation: Option<ConversationName<'a>>,
     #[serde(borrow)]
-    body: Option<Cow<'a, str>>,
+    body: Option<Text<'a>>,
     #[serde(borrow)]
-    client_id: Option<Cow<'a, str>>,
+    client_id: Option<Text<'a>>,
     #[serde(borrow)]
-    cursor: Option<Cow<'a, str>>,
+    cursor: Option<Text<'a>>,
     seq: Option<i64>,
     before: Option<i64>,
     after: Option<i64>,
     #[serde(borrow)]
-    after_at: Option<Cow<'a, str>>,
+    after_at: Option<Text<'a>>,
     limit: Option<i64>,
     on: Option<bool>,
 }
@@ -131,7 +147,12 @@ struct Refusal<'a> {
 
 /// Writes a frame. Shapes of this vocabulary have string keys only, so writing cannot fail; if it did, nothing is sent.
 fn write<T: Serialize>(frame: &T) -> Option<ByteString> {
-    serde_json::to_string(frame).ok().map(ByteString::from)
+    let mut bytes = Vec::with_capacity(FRAME_USUAL_BYTES);
+    serde_json::to_writer(&mut bytes, frame).ok()?;
+    if bytes.len() < FRAME_USUAL_BYTES / 2 {
+        bytes.shrink_to_fit();
+    }
+    ByteString::try_from(bytes).ok()
 }
 
 /// What is wrong with a frame, in words that hold nothing of what the client wrote but where.
@@ -158,7 +179,7 @@ fn incoming(frame: Frame<'_>) -> Result<Incoming, ChatError> {
         return Err(missing("type"));
     };
     Ok(Incoming::Command(match kind {
-        "auth" => return frame.token.map(|token| Incoming::Auth(token.into_owned())).ok_or_else(|| missing("token")),
+        "auth" => return frame.token.map(|token| Incoming::Auth(token.0.into_owned())).ok_or_else(|| missing("token")),
         "join" => Command::Join(Join { conversation: conversation(&frame)?, since: since(&frame)?, recent: 0 }),
         "leave" => Command::Leave(Leave(conversation(&frame)?)),
         "send" => Command::Send(Send {

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 
 use actix::SpawnHandle;
 use actix::prelude::SendError;
+use ahash::RandomState;
 use metrics::counter;
 
 use crate::actor::directory::Directory;
@@ -68,11 +69,11 @@ pub(super) struct Hall {
     pub(super) last_seq: Seq,
     /// In the order of users.
     places: Vec<Place>,
-    by_user: HashMap<UserId, usize>,
+    by_user: HashMap<UserId, usize, RandomState>,
     members: Vec<Member>,
-    by_session: HashMap<SessionId, usize>,
+    by_session: HashMap<SessionId, usize, RandomState>,
     /// Who types.
-    pub(super) typing: HashMap<UserId, Typist>,
+    pub(super) typing: HashMap<UserId, Typist, RandomState>,
 }
 
 impl Hall {
@@ -83,10 +84,10 @@ impl Hall {
             directory,
             last_seq: row.last_seq,
             places: Vec::new(),
-            by_user: HashMap::new(),
+            by_user: HashMap::default(),
             members: Vec::new(),
-            by_session: HashMap::new(),
-            typing: HashMap::new(),
+            by_session: HashMap::default(),
+            typing: HashMap::default(),
         };
         hall.seat_all(row.people);
         hall

@@ -83,8 +83,12 @@ impl Room {
 
     /// Tells messages and answers who sent them: now, or together with what else comes until the sessions have had their turn.
     fn tell_soon(&mut self, ctx: &mut Context<Self>, events: Vec<Fanout>, answers: Vec<Answer>) {
-        self.telling.events.extend(events);
-        self.telling.answers.extend(answers);
+        if self.telling.answers.is_empty() {
+            (self.telling.events, self.telling.answers) = (events, answers);
+        } else {
+            self.telling.events.extend(events);
+            self.telling.answers.extend(answers);
+        }
         if self.telling.under_way && self.telling.answers.len() < GATHER_MAX {
             return;
         }

@@ -258,6 +258,7 @@ impl Session {
         if self.unflushed.is_empty() {
             self.unflushed = VecDeque::new();
         }
+        self.outlet.rest();
     }
 
     /// Closes a session whose client takes too little: nothing more waits for it, and it comes back to its cursor.

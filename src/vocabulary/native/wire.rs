@@ -3,16 +3,17 @@
 //! What lives here: one serializable shape a thing, each made from its plain value. What must not: decisions.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::write_list_cursor;
 use crate::error::ChatError;
 use crate::protocol::event::{Bye, ReadTo, UnreadNow};
-use crate::protocol::ids::{ConversationId, ConversationRef};
+use crate::protocol::ids::{ClientId, ConversationId, ConversationRef, UserId};
 use crate::protocol::model::{self, Person};
-use crate::protocol::{Event, Reply, reply};
+use crate::protocol::{Event, Reply, Timestamp, reply};
 
 /// A conversation as a client names it: its number, or the shop's key.
 #[derive(Deserialize)]
@@ -66,9 +67,13 @@ pub(super) struct Welcome<'a> {
 #[derive(Serialize, ToSchema)]
 pub struct Sender {
     /// The shop's id of the user.
-    id: String,
+    #[serde(serialize_with = "user")]
+    #[schema(value_type = String)]
+    id: UserId,
     /// The name to show.
-    name: String,
+    #[serde(serialize_with = "shared")]
+    #[schema(value_type = String)]
+    name: Arc<str>,
 }
 
 /// One message.
@@ -83,14 +88,41 @@ pub struct Message {
     /// Who said it.
     sender: Sender,
     /// The text as sent; never HTML.
-    body: String,
+    #[serde(serialize_with = "shared")]
+    #[schema(value_type = String)]
+    body: Arc<str>,
     /// `text` unless the client said otherwise.
-    kind: String,
+    #[serde(serialize_with = "shared")]
+    #[schema(value_type = String)]
+    kind: Arc<str>,
     /// The sender's own name for it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "named")]
+    #[schema(value_type = Option<String>)]
+    client_id: Option<ClientId>,
     /// ISO 8601, UTC, milliseconds.
-    created_at: String,
+    #[serde(serialize_with = "moment")]
+    #[schema(value_type = String)]
+    created_at: Timestamp,
+}
+
+/// Writes a text that is shared with the plain value.
+fn shared<S: Serializer>(text: &Arc<str>, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(text)
+}
+
+/// Writes who somebody is.
+fn user<S: Serializer>(id: &UserId, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(id.as_str())
+}
+
+/// Writes a moment.
+fn moment<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(at)
+}
+
+/// Writes a client's own name for a message.
+fn named<S: Serializer>(id: &Option<ClientId>, to: S) -> Result<S::Ok, S::Error> {
+    id.as_ref().map(ClientId::as_str).serialize(to)
 }
 
 impl Message {
@@ -101,11 +133,11 @@ impl Message {
             id: message.id.0,
             seq: message.seq.0,
             conversation: message.conversation.0,
-            sender: Sender { id: message.sender.id.to_string(), name: message.sender.name.to_string() },
-            body: message.body.to_string(),
-            kind: message.kind.to_string(),
-            client_id: message.client_id.as_ref().map(|id| id.as_str().to_owned()),
-            created_at: message.created_at.to_string(),
+            sender: Sender { id: message.sender.id.clone(), name: Arc::clone(&message.sender.name) },
+            body: Arc::clone(&message.body),
+            kind: Arc::clone(&message.kind),
+            client_id: message.client_id.clone(),
+            created_at: message.created_at,
         }
     }
 }
