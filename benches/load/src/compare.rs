@@ -32,11 +32,7 @@ struct Choice {
 
 impl Choice {
     fn from_env() -> Outcome<Self> {
-        let list = |name: &str| {
-            let value = std::env::var(name).ok().filter(|value| !value.is_empty());
-            value.map(|value| value.split(',').map(str::to_owned).collect::<Vec<_>>())
-        };
-        let scenarios = match list("SCENARIO") {
+        let scenarios = match settings("SCENARIO") {
             None => SCENARIOS.iter().collect(),
             Some(names) => {
                 let named = |scenario: &&Scenario| names.iter().any(|n| n == scenario.name || n == scenario.group);
@@ -47,19 +43,11 @@ impl Choice {
                 chosen
             }
         };
-        let peers = list("PEERS").map(|names| {
-            let found = names.iter().map(|name| peer::find(name).ok_or_else(|| format!("no such peer: {name}")));
-            found.collect::<Result<Vec<_>, _>>()
-        });
-        let number = |name: &str, otherwise: u32| match list(name).and_then(|list| list.first().cloned()) {
-            Some(value) => value.parse().map_err(|_| format!("{name} is a number")),
-            None => Ok(otherwise),
-        };
         Ok(Self {
             scenarios,
-            peers: peers.transpose()?,
-            rounds: number("ROUNDS", ROUNDS)?.max(1),
-            measured: Duration::from_secs(number("SECONDS", SECONDS)?.max(1).into()),
+            peers: peer::chosen()?,
+            rounds: setting("ROUNDS", ROUNDS)?.max(1),
+            measured: Duration::from_secs(setting("SECONDS", SECONDS)?.max(1).into()),
         })
     }
 
@@ -127,8 +115,22 @@ fn one(scenario: &Scenario, peer: &'static Peer, round: u32, cluster: &Cluster, 
 }
 
 /// Where results of a part of the comparison go.
-fn results() -> Outcome<PathBuf> {
+pub(crate) fn results() -> Outcome<PathBuf> {
     let folder = std::env::current_exe()?.parent().ok_or("this program lies nowhere")?.join("../bench");
     fs::create_dir_all(&folder)?;
     Ok(folder.canonicalize()?)
+}
+
+/// A setting's values, as they stand between commas; none where it is not set.
+pub(crate) fn settings(name: &str) -> Option<Vec<String>> {
+    let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+    value.map(|value| value.split(',').map(str::to_owned).collect())
+}
+
+/// A setting that is a number.
+pub(crate) fn setting(name: &str, otherwise: u32) -> Outcome<u32> {
+    match settings(name).and_then(|values| values.first().cloned()) {
+        Some(value) => value.parse().map_err(|_| format!("{name} is a number").into()),
+        None => Ok(otherwise),
+    }
 }

@@ -18,6 +18,7 @@ macro_rules! note {
 mod cluster;
 mod compare;
 mod engine;
+mod growth;
 mod http;
 mod machine;
 mod peer;
@@ -31,7 +32,8 @@ mod wire;
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> std::process::ExitCode {
-    match compare::run() {
+    let done = if growth::is_chosen() { growth::run() } else { compare::run() };
+    match done {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
             note!("bench: {error}");

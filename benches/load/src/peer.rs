@@ -12,13 +12,17 @@ use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::json;
 
 use crate::cluster::Cluster;
+use crate::compare::settings;
 use crate::engine::{Engine, PATIENCE};
+use crate::growth::past::{self, Past};
 use crate::http::Client;
 use crate::wire::Dialect;
 use crate::{Outcome, free_port, machine};
 
 const SECRET: &str = "a-secret-of-the-comparison-alone-0123456789";
 const SERVER_KEY: &str = "a-server-key-of-the-comparison-0123456789";
+/// What Haggle's file is called where it has no PostgreSQL; its setting below says the same.
+const SQLITE_FILE: &str = "bench.db";
 /// What peers store messages in.
 const SCHEMA: &str = include_str!("../../peers/schema.sql");
 
@@ -33,7 +37,7 @@ enum Program {
 }
 
 /// A server as it is set up for the comparison.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Peer {
     /// Its name in results and on the command line.
     pub(crate) name: &'static str,
@@ -67,6 +71,10 @@ pub(crate) const PEERS: &[Peer] = &[
     peer("limit-nodb", "limit, no database", Program::Limit, Dialect::Native, false),
     peer("haggle", "**Haggle**, native", Program::Haggle, Dialect::Native, true),
     peer("haggle-group", "**Haggle**, Socket.IO (`group`)", Program::Haggle, Dialect::Group, true),
+    Peer {
+        settings: &[("HAGGLE_DATABASE_URL", "sqlite://bench.db?mode=rwc")],
+        ..peer("haggle-sqlite", "**Haggle** on SQLite, native", Program::Haggle, Dialect::Native, false)
+    },
     peer("before", "Haggle before, native", Program::Before, Dialect::Native, true),
     peer("before-group", "Haggle before, Socket.IO (`group`)", Program::Before, Dialect::Group, true),
 ];
@@ -76,10 +84,18 @@ pub(crate) fn find(name: &str) -> Option<&'static Peer> {
     PEERS.iter().find(|peer| peer.name == name)
 }
 
+/// Those that `PEERS` names; none where it names nobody.
+pub(crate) fn chosen() -> Outcome<Option<Vec<&'static Peer>>> {
+    let found = |name: &String| find(name).ok_or_else(|| format!("no such peer: {name}"));
+    Ok(settings("PEERS").map(|names| names.iter().map(found).collect::<Result<_, _>>()).transpose()?)
+}
+
 /// A running server. Dropping it ends it.
 pub(crate) struct Running {
     pub(crate) peer: &'static Peer,
     pub(crate) port: u16,
+    /// From starting it until it was ready; of a peer, until it took connections.
+    pub(crate) ready: Duration,
     child: Child,
 }
 
@@ -108,44 +124,84 @@ impl Peer {
 
     /// Starts it on a new database, beside PostgreSQL.
     pub(crate) fn start(&'static self, cluster: &Cluster, extra: &[(&str, &str)]) -> Outcome<Running> {
+        self.start_with(cluster, extra, None)
+    }
+
+    /// The same, on a database that holds a past; of Haggle only.
+    pub(crate) fn start_with(
+        &'static self,
+        cluster: &Cluster,
+        extra: &[(&str, &str)],
+        past: Option<&Past>,
+    ) -> Outcome<Running> {
         let url = if self.database { Some(cluster.database("bench")?) } else { None };
         if self.database && !self.is_haggle() {
             cluster.sql("bench", SCHEMA)?;
         }
+        if self.is_haggle() && !self.database {
+            past::forget(&cluster.folder().join(SQLITE_FILE))?;
+        }
+        if let Some(past) = past {
+            let mut migrate = self.configured(cluster, free_port()?, url.as_deref(), extra)?;
+            let migrated = migrate.args(["migrate", "up"]).output()?;
+            if !migrated.status.success() {
+                return Err(format!("no schema: {}", String::from_utf8_lossy(&migrated.stderr)).into());
+            }
+            if self.database {
+                past.into_postgres(cluster)?
+            } else {
+                past.into_sqlite(&cluster.folder().join(SQLITE_FILE))?
+            }
+        }
         let port = free_port()?;
+        let mut command = self.configured(cluster, port, url.as_deref(), extra)?;
+        let log = File::create(cluster.folder().join(format!("{}.log", self.name)))?;
+        let began = Instant::now();
+        let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
+        let mut running = Running { peer: self, port, ready: Duration::ZERO, child };
+        running.wait_until_up()?;
+        running.ready = began.elapsed();
+        Ok(running)
+    }
+
+    fn configured(&self, cluster: &Cluster, port: u16, url: Option<&str>, extra: &[(&str, &str)]) -> Outcome<Command> {
         let mut command = self.command()?;
         let path = std::env::var_os("PATH").unwrap_or_default();
         command.env_clear().env("PATH", path).env("NODE_ENV", "production").current_dir(cluster.folder());
-        let port_text = port.to_string();
+        let port = port.to_string();
         if self.is_haggle() {
             command.env("HAGGLE_MODE", "production").env("HAGGLE_ROOT_VOCABULARY", "group");
-            command.env("HAGGLE_PORT", port_text).env("HAGGLE_RATE_LIMITS", "off");
+            command.env("HAGGLE_PORT", port).env("HAGGLE_RATE_LIMITS", "off");
             command.env("HAGGLE_JWT_SECRET", SECRET).env("HAGGLE_SERVER_KEY", SERVER_KEY);
         } else {
-            command.env("PORT", port_text).env("JWT_SECRET", SECRET);
+            command.env("PORT", port).env("JWT_SECRET", SECRET);
         }
         if let Some(url) = url {
             command.env(if self.is_haggle() { "HAGGLE_DATABASE_URL" } else { "DATABASE_URL" }, url);
         }
         command.envs(self.settings.iter().copied()).envs(extra.iter().copied());
-        let log = File::create(cluster.folder().join(format!("{}.log", self.name)))?;
-        let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
-        let mut running = Running { peer: self, port, child };
-        running.wait_until_up()?;
-        Ok(running)
+        Ok(command)
     }
 }
 
 impl Running {
     fn wait_until_up(&mut self) -> Outcome<()> {
         let began = Instant::now();
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
+        while !self.is_up() {
             if began.elapsed() > PATIENCE || self.child.try_wait()?.is_some() {
                 return Err(format!("{} did not start", self.peer.name).into());
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(2));
         }
         Ok(())
+    }
+
+    fn is_up(&self) -> bool {
+        if self.peer.is_haggle() {
+            Client::connect(self.port, SERVER_KEY).and_then(|mut client| client.call("GET", "/readyz", None)).is_ok()
+        } else {
+            TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok()
+        }
     }
 
     /// Its process.

@@ -2,10 +2,10 @@
 //!
 //! What lives here: the list of them, and what they share. What must not: how a server is started.
 
-mod chat;
+pub(crate) mod chat;
 mod connections;
-mod fanout;
-mod history;
+pub(crate) mod fanout;
+pub(crate) mod history;
 mod stall;
 
 use std::time::Duration;
@@ -67,7 +67,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 ];
 
 /// The name of the user of this number.
-fn user(number: usize) -> String {
+pub(crate) fn user(number: usize) -> String {
     format!("u{number}")
 }
 
@@ -77,9 +77,9 @@ fn fill(bytes: usize) -> String {
 }
 
 /// This user on their way into a conversation.
-fn plan(user: &str, conversation: Option<u64>) -> Outcome<Plan> {
+pub(crate) fn plan(user: &str, conversation: Option<u64>) -> Outcome<Plan> {
     Ok(Plan { token: token(user)?, conversation, after: None })
 }
 
 /// How many come in at once.
-const AT_ONCE: usize = 64;
+pub(crate) const AT_ONCE: usize = 64;

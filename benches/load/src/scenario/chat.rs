@@ -18,9 +18,12 @@ const ROOMS: usize = 500;
 const RATE: u64 = 2_000;
 const SECOND_NS: u64 = 1_000_000_000;
 
-struct Chat {
+/// Who sends where: a connection and a conversation.
+pub(crate) type Lane = (usize, u64);
+
+pub(crate) struct Chat {
     dialect: Dialect,
-    rooms: Vec<u64>,
+    lanes: Vec<Lane>,
     fill: String,
     /// When each message was due, by its number.
     due_ns: Vec<u64>,
@@ -33,11 +36,26 @@ struct Chat {
 }
 
 impl Chat {
-    /// The next message of a room's first member, which was due then.
-    fn next(&mut self, room: usize, due_ns: u64) -> Option<Vec<u8>> {
+    fn new(dialect: Dialect, lanes: Vec<Lane>) -> Outcome<Self> {
+        Ok(Self {
+            dialect,
+            lanes,
+            fill: fill(BODY_BYTES),
+            due_ns: Vec::new(),
+            again: false,
+            acknowledged: 0,
+            delivered: 0,
+            acknowledged_us: histogram()?,
+            delivered_us: histogram()?,
+        })
+    }
+
+    /// A lane's next message, which was due then, and the connection that sends it.
+    fn next(&mut self, lane: usize, due_ns: u64) -> Option<(usize, Vec<u8>)> {
         let number = u32::try_from(self.due_ns.len()).ok()?;
+        let (connection, conversation) = *self.lanes.get(lane)?;
         self.due_ns.push(due_ns);
-        Some(self.dialect.send(*self.rooms.get(room)?, number, &self.fill))
+        Some((connection, self.dialect.send(conversation, number, &self.fill)))
     }
 
     fn since_us(&self, number: u32, now_ns: u64) -> u64 {
@@ -62,7 +80,7 @@ impl Load for Chat {
         self.acknowledged += 1;
         self.acknowledged_us.saturating_record(self.since_us(number, now_ns));
         if self.again
-            && let Some(frame) = self.next(connection / 2, now_ns)
+            && let Some((connection, frame)) = self.next(connection / 2, now_ns)
         {
             sends.push(connection, frame);
         }
@@ -81,17 +99,8 @@ fn prepare(stage: &Stage<'_>) -> Outcome<(Engine, Chat)> {
     }
     engine.open(plans, AT_ONCE)?;
     stage.cluster.checkpoint()?;
-    let chat = Chat {
-        dialect: engine.dialect(),
-        rooms,
-        fill: fill(BODY_BYTES),
-        due_ns: Vec::new(),
-        again: false,
-        acknowledged: 0,
-        delivered: 0,
-        acknowledged_us: histogram()?,
-        delivered_us: histogram()?,
-    };
+    let lanes = rooms.into_iter().enumerate().map(|(room, id)| (room * 2, id)).collect();
+    let chat = Chat::new(engine.dialect(), lanes)?;
     Ok((engine, chat))
 }
 
@@ -101,8 +110,8 @@ pub(super) fn closed(stage: &Stage<'_>, record: &mut Record) -> Outcome<()> {
     chat.again = true;
     for room in 0..ROOMS {
         let now_ns = engine.now_ns();
-        if let Some(frame) = chat.next(room, now_ns) {
-            engine.send(room * 2, &frame)?;
+        if let Some((connection, frame)) = chat.next(room, now_ns) {
+            engine.send(connection, &frame)?;
         }
     }
     measure(stage, record, &mut engine, &mut chat, |engine, chat| engine.turn(Some(Duration::from_millis(10)), chat))
@@ -111,15 +120,31 @@ pub(super) fn closed(stage: &Stage<'_>, record: &mut Record) -> Outcome<()> {
 /// Senders in turn send at a rate, whatever comes back.
 pub(super) fn open(stage: &Stage<'_>, record: &mut Record) -> Outcome<()> {
     let (mut engine, mut chat) = prepare(stage)?;
+    at_rate(stage, record, &mut engine, &mut chat, RATE)
+}
+
+/// Each lane in turn at so many messages a second in all, over connections that have joined. One other hears each message.
+pub(crate) fn steady(
+    stage: &Stage<'_>,
+    record: &mut Record,
+    engine: &mut Engine,
+    lanes: Vec<Lane>,
+    rate: u64,
+) -> Outcome<()> {
+    let mut chat = Chat::new(engine.dialect(), lanes)?;
+    at_rate(stage, record, engine, &mut chat, rate)
+}
+
+fn at_rate(stage: &Stage<'_>, record: &mut Record, engine: &mut Engine, chat: &mut Chat, rate: u64) -> Outcome<()> {
     let mut due_ns = engine.now_ns();
-    let mut room = 0;
-    measure(stage, record, &mut engine, &mut chat, |engine, chat| {
+    let mut lane = 0;
+    measure(stage, record, engine, chat, |engine, chat| {
         while due_ns <= engine.now_ns() {
-            if let Some(frame) = chat.next(room, due_ns) {
-                engine.send(room * 2, &frame)?;
+            if let Some((connection, frame)) = chat.next(lane, due_ns) {
+                engine.send(connection, &frame)?;
             }
-            due_ns += SECOND_NS / RATE;
-            room = (room + 1) % ROOMS;
+            due_ns += SECOND_NS / rate;
+            lane = (lane + 1) % chat.lanes.len().max(1);
         }
         // Waiting for less than a millisecond is not exact enough: it asks again and again.
         engine.turn(Some(Duration::ZERO), chat)

@@ -22,6 +22,7 @@ struct Message {
 
 struct Fanout {
     dialect: Dialect,
+    members: usize,
     room: u64,
     fill: String,
     messages: Vec<Message>,
@@ -35,9 +36,9 @@ struct Fanout {
 impl Fanout {
     fn next(&mut self, now_ns: u64, sends: &mut Sends) {
         let number = self.messages.len();
-        self.messages.push(Message { sent_ns: now_ns, left: MEMBERS });
+        self.messages.push(Message { sent_ns: now_ns, left: self.members });
         let frame = self.dialect.send(self.room, u32::try_from(number).unwrap_or(0), &self.fill);
-        sends.push(number % SENDERS, frame);
+        sends.push(number % SENDERS.min(self.members), frame);
     }
 
     fn heard(&mut self, number: u32, now_ns: u64, sends: &mut Sends) {
@@ -69,16 +70,17 @@ impl Load for Fanout {
 
 /// One message under way.
 pub(super) fn one(stage: &Stage<'_>, record: &mut Record) -> Outcome<()> {
-    run(stage, record, 1)
+    run(stage, record, MEMBERS, 1)
 }
 
 /// Eight messages under way.
 pub(super) fn eight(stage: &Stage<'_>, record: &mut Record) -> Outcome<()> {
-    run(stage, record, 8)
+    run(stage, record, MEMBERS, 8)
 }
 
-fn run(stage: &Stage<'_>, record: &mut Record, under_way: usize) -> Outcome<()> {
-    let people: Vec<String> = (0..MEMBERS).map(user).collect();
+/// A room of so many members, with so many messages under way.
+pub(crate) fn run(stage: &Stage<'_>, record: &mut Record, members: usize, under_way: usize) -> Outcome<()> {
+    let people: Vec<String> = (0..members).map(user).collect();
     let rooms = stage.running.conversations(std::slice::from_ref(&people))?;
     let room = *rooms.first().ok_or("no room")?;
     let mut engine = stage.running.engine()?;
@@ -86,6 +88,7 @@ fn run(stage: &Stage<'_>, record: &mut Record, under_way: usize) -> Outcome<()> 
     stage.cluster.checkpoint()?;
     let mut load = Fanout {
         dialect: engine.dialect(),
+        members,
         room,
         fill: fill(BODY_BYTES),
         messages: Vec::new(),

@@ -28,29 +28,39 @@ pub(super) fn run(stage: &Stage<'_>, record: &mut Record) -> Outcome<()> {
     // A multiplier without a pattern, so that pages come from everywhere.
     let place = |number: usize| (number * 7_919) % each.max(1) + 1;
     let room = |number: usize| rooms.get(number * 31 % rooms.len()).copied().unwrap_or(1);
-    let mut ask = |name: &str, path: &dyn Fn(usize) -> String| -> Outcome<()> {
-        let mut times_us = histogram()?;
-        for number in 0..100 {
-            client.call("GET", &path(number), None)?;
-        }
-        let cpu = Cpu::now(stage.running, stage.cluster);
-        for number in 0..REQUESTS {
-            let began = Instant::now();
-            client.call("GET", &path(number), None)?;
-            times_us.saturating_record(began.elapsed().as_micros() as u64);
-        }
-        record.percentiles(name, &times_us);
-        let mut used = Record::new("", "", 0);
-        Cpu::now(stage.running, stage.cluster).note_since(cpu, REQUESTS as f64, &mut used);
-        let cpu_us = ["server_cpu_us", "database_cpu_us"].iter().filter_map(|name| used.figures.get(*name)).sum();
-        record.note(&format!("{name}_cpu_us"), cpu_us);
-        Ok(())
-    };
+    let mut ask = |name: &str, path: &dyn Fn(usize) -> String| ask(stage, record, &mut client, REQUESTS, name, path);
     ask("newest_page", &|number| format!("/v1/conversations/{}/messages", room(number)))?;
     let before = |number: usize| format!("/v1/conversations/{}/messages?before={}", room(number), place(number));
     ask("earlier_page", &before)?;
     ask("conversations", &|_| "/v1/conversations".to_owned())?;
     ask("unread", &|_| "/v1/unread".to_owned())
+}
+
+/// Notes how long so many requests take, one after the other, and what CPU time.
+pub(crate) fn ask(
+    stage: &Stage<'_>,
+    record: &mut Record,
+    client: &mut Client,
+    requests: usize,
+    name: &str,
+    path: &dyn Fn(usize) -> String,
+) -> Outcome<()> {
+    let mut times_us = histogram()?;
+    for number in 0..100 {
+        client.call("GET", &path(number), None)?;
+    }
+    let cpu = Cpu::now(stage.running, stage.cluster);
+    for number in 0..requests {
+        let began = Instant::now();
+        client.call("GET", &path(number), None)?;
+        times_us.saturating_record(began.elapsed().as_micros() as u64);
+    }
+    record.percentiles(name, &times_us);
+    let mut used = Record::new("", "", 0);
+    Cpu::now(stage.running, stage.cluster).note_since(cpu, requests as f64, &mut used);
+    let cpu_us = ["server_cpu_us", "database_cpu_us"].iter().filter_map(|name| used.figures.get(*name)).sum();
+    record.note(&format!("{name}_cpu_us"), cpu_us);
+    Ok(())
 }
 
 /// Statements that make up a past of so many messages a conversation. Triggers check what a writer does while others
