@@ -72,7 +72,7 @@ sbom: # What the binary is made of, on the platform that it is built on.
 soak: release-build ## The fault tests at full length, an hour or two; CASES="kills stall" runs those alone
 	HAGGLE_BIN=$(abspath $(TARGET)/release/haggle) cargo run --release --locked --example soak -- $(CASES)
 
-bench: release-build ## Haggle and its peers side by side, into docs/performance.md; SCENARIO=chat PEERS=haggle,limit ROUNDS=1 do a part
+bench: release-build ## Haggle and its peers side by side, into docs/performance.md; SCENARIO=chat PEERS=haggle,limit ROUNDS=1 do a part, SCENARIO=growth its growth
 	cargo build --release --locked --package haggle-bench
 	cargo build --release --locked --manifest-path benches/peers/Cargo.toml --target-dir $(TARGET)/peers
 	cd benches/peers/node && { npm ls >/dev/null 2>&1 || npm ci --no-audit --no-fund --loglevel=error; }

@@ -148,9 +148,9 @@ impl Peer {
                 return Err(format!("no schema: {}", String::from_utf8_lossy(&migrated.stderr)).into());
             }
             if self.database {
-                past.into_postgres(cluster)?
+                past.fill_postgres(cluster)?
             } else {
-                past.into_sqlite(&cluster.folder().join(SQLITE_FILE))?
+                past.fill_sqlite(&cluster.folder().join(SQLITE_FILE))?
             }
         }
         let port = free_port()?;

@@ -29,7 +29,7 @@ const BEGAN_MS: u64 = 1_700_000_000_000;
 
 impl Past {
     /// Into the database of the cluster's that a server is about to be started on.
-    pub(crate) fn into_postgres(&self, cluster: &Cluster) -> Outcome<()> {
+    pub(crate) fn fill_postgres(&self, cluster: &Cluster) -> Outcome<()> {
         let rows = self.rows(|most| format!("SELECT generate_series(1::bigint, {most}) AS n"), "least");
         let statements = format!(
             "SET session_replication_role = replica; SET synchronous_commit = off; {rows};
@@ -39,7 +39,7 @@ impl Past {
     }
 
     /// Into a file, by SQLite's own command line.
-    pub(crate) fn into_sqlite(&self, file: &Path) -> Outcome<()> {
+    pub(crate) fn fill_sqlite(&self, file: &Path) -> Outcome<()> {
         let asked =
             "SELECT sql || ';' FROM sqlite_master WHERE type = 'trigger' OR (type = 'index' AND sql IS NOT NULL)";
         let again = sqlite(file, asked)?;
