@@ -32,7 +32,7 @@ impl Past {
     pub(crate) fn fill_postgres(&self, cluster: &Cluster) -> Outcome<()> {
         let rows = self.rows(|most| format!("SELECT generate_series(1::bigint, {most}) AS n"), "least");
         let statements = format!(
-            "SET session_replication_role = replica; SET synchronous_commit = off; {rows};
+            "SET session_replication_role = replica; {rows};
              VACUUM ANALYZE; CHECKPOINT"
         );
         cluster.sql("bench", &statements).map(drop)
