@@ -8,13 +8,16 @@ use crate::http::Client;
 use crate::machine;
 use crate::peer::token;
 use crate::record::Record;
-use crate::scenario::chat::{Lane, steady};
+use crate::scenario::chat::{Lane, steady, under_way};
 use crate::scenario::history::ask;
 use crate::scenario::{AT_ONCE, Stage, fanout, plan, user};
 use crate::wire::framed;
 
 /// Messages a second, wherever there is a rate.
 pub(super) const RATE: u64 = 1_000;
+/// Messages under way, where CPU time is counted: how many of them share a commit is then much the same each time. At a rate it
+/// goes by how long a commit takes at that moment.
+const UNDER_WAY: usize = 64;
 /// Pairs that talk, where conversations are many.
 pub(super) const PAIRS: usize = 500;
 /// Conversations that talk beside idle connections.
@@ -76,6 +79,23 @@ fn settle(engine: &mut Engine) -> Outcome<()> {
     Ok(())
 }
 
+/// How long messages take at a modest rate, then what each costs with many under way.
+fn talk(stage: &Stage<'_>, record: &mut Record, engine: &mut Engine, lanes: Vec<Lane>) -> Outcome<()> {
+    stage.cluster.checkpoint()?;
+    record.note("rss_mb", machine::rss_kb(stage.running.process()) as f64 / 1e3);
+    let mut busy = Record::new(&record.scenario, &record.peer, record.round);
+    under_way(stage, &mut busy, engine, lanes.clone(), UNDER_WAY)?;
+    if let Some(faults) = busy.faults() {
+        return Err(format!("with {UNDER_WAY} under way: {faults}").into());
+    }
+    steady(stage, record, engine, lanes, RATE)?;
+    for (name, figure) in busy.figures.iter().filter(|(name, _)| name.ends_with("cpu_us") || name.ends_with("per_s")) {
+        let at_rate = record.figures.insert(name.clone(), *figure);
+        record.note(&format!("at_rate_{name}"), at_rate.unwrap_or_default());
+    }
+    Ok(())
+}
+
 /// The two of each pair, each joined to all conversations of that pair; messages go through all conversations in turn.
 fn pairs(stage: &Stage<'_>, record: &mut Record, conversations: usize, idle: usize) -> Outcome<()> {
     let pairs = conversations.min(PAIRS);
@@ -88,10 +108,8 @@ fn pairs(stage: &Stage<'_>, record: &mut Record, conversations: usize, idle: usi
     let idlers = (0..idle).map(|number| plan(&format!("idle{number}"), None)).collect::<Outcome<_>>()?;
     engine.open(idlers, AT_ONCE)?;
     settle(&mut engine)?;
-    stage.cluster.checkpoint()?;
-    record.note("rss_mb", machine::rss_kb(stage.running.process()) as f64 / 1e3);
     let lanes = (0..conversations).map(|turn| of(turn * STRIDE % conversations)).collect();
-    steady(stage, record, &mut engine, lanes, RATE)
+    talk(stage, record, &mut engine, lanes)
 }
 
 /// So many conversations, all of them awake.
@@ -151,10 +169,8 @@ pub(super) fn conversations(stage: &Stage<'_>, record: &mut Record, size: usize)
     let joins = (1..=size as u64).map(|id| (0, id)).chain(others.clone());
     join(&mut engine, &joins.collect::<Vec<_>>())?;
     settle(&mut engine)?;
-    stage.cluster.checkpoint()?;
-    record.note("rss_mb", machine::rss_kb(stage.running.process()) as f64 / 1e3);
     let lanes = others.flat_map(|(other, id)| [(0, id), (other, id)]).collect();
-    steady(stage, record, &mut engine, lanes, RATE)?;
+    talk(stage, record, &mut engine, lanes)?;
     let mut client = Client::connect(stage.running.port, &token("agent")?)?;
     lists(stage, record, &mut client)
 }

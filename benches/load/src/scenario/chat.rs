@@ -29,6 +29,8 @@ pub(crate) struct Chat {
     due_ns: Vec<u64>,
     /// Whether whoever is acknowledged sends again.
     again: bool,
+    /// Where it is not the same lane that sends again: the next one.
+    turn: Option<usize>,
     acknowledged: u64,
     delivered: u64,
     acknowledged_us: Histogram<u64>,
@@ -43,6 +45,7 @@ impl Chat {
             fill: fill(BODY_BYTES),
             due_ns: Vec::new(),
             again: false,
+            turn: None,
             acknowledged: 0,
             delivered: 0,
             acknowledged_us: histogram()?,
@@ -56,6 +59,13 @@ impl Chat {
         let (connection, conversation) = *self.lanes.get(lane)?;
         self.due_ns.push(due_ns);
         Some((connection, self.dialect.send(conversation, number, &self.fill)))
+    }
+
+    /// The lane that sends now that this connection was acknowledged.
+    fn lane(&mut self, connection: usize) -> usize {
+        let Some(lane) = self.turn else { return connection / 2 };
+        self.turn = Some((lane + 1) % self.lanes.len().max(1));
+        lane
     }
 
     fn since_us(&self, number: u32, now_ns: u64) -> u64 {
@@ -79,10 +89,11 @@ impl Load for Chat {
     fn reply(&mut self, connection: usize, number: u32, now_ns: u64, sends: &mut Sends) {
         self.acknowledged += 1;
         self.acknowledged_us.saturating_record(self.since_us(number, now_ns));
-        if self.again
-            && let Some((connection, frame)) = self.next(connection / 2, now_ns)
-        {
-            sends.push(connection, frame);
+        if self.again {
+            let lane = self.lane(connection);
+            if let Some((connection, frame)) = self.next(lane, now_ns) {
+                sends.push(connection, frame);
+            }
         }
     }
 }
@@ -133,6 +144,25 @@ pub(crate) fn steady(
 ) -> Outcome<()> {
     let mut chat = Chat::new(engine.dialect(), lanes)?;
     at_rate(stage, record, engine, &mut chat, rate)
+}
+
+/// The same with so many messages under way: the next lane sends when one of them is acknowledged.
+pub(crate) fn under_way(
+    stage: &Stage<'_>,
+    record: &mut Record,
+    engine: &mut Engine,
+    lanes: Vec<Lane>,
+    messages: usize,
+) -> Outcome<()> {
+    let mut chat = Chat::new(engine.dialect(), lanes)?;
+    (chat.again, chat.turn) = (true, Some(0));
+    for _ in 0..messages {
+        let (lane, now_ns) = (chat.lane(0), engine.now_ns());
+        if let Some((connection, frame)) = chat.next(lane, now_ns) {
+            engine.send(connection, &frame)?;
+        }
+    }
+    measure(stage, record, engine, &mut chat, |engine, chat| engine.turn(Some(Duration::from_millis(10)), chat))
 }
 
 fn at_rate(stage: &Stage<'_>, record: &mut Record, engine: &mut Engine, chat: &mut Chat, rate: u64) -> Outcome<()> {
