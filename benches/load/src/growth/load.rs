@@ -7,7 +7,7 @@ use crate::engine::{Engine, Load, PATIENCE, Sends};
 use crate::http::Client;
 use crate::machine;
 use crate::peer::token;
-use crate::record::Record;
+use crate::record::{Cpu, Record};
 use crate::scenario::chat::{Lane, steady, under_way};
 use crate::scenario::history::ask;
 use crate::scenario::{AT_ONCE, Stage, fanout, plan, user};
@@ -27,6 +27,8 @@ pub(super) const STORIES: usize = 20;
 /// Conversations in which somebody with many of them talks.
 const TALKING: usize = 100;
 const REQUESTS: usize = 500;
+/// So many that a clock of 10 ms tells them apart.
+const CONNECTS: usize = 200;
 /// A multiplier without a pattern, prime to every size, so that neighbours in time are none in a table.
 const STRIDE: usize = 7_919;
 /// Until what was needed to let people in is done with.
@@ -171,8 +173,21 @@ pub(super) fn conversations(stage: &Stage<'_>, record: &mut Record, size: usize)
     settle(&mut engine)?;
     let lanes = others.flat_map(|(other, id)| [(0, id), (other, id)]).collect();
     talk(stage, record, &mut engine, lanes)?;
+    connects(stage, record, &mut engine)?;
     let mut client = Client::connect(stage.running.port, &token("agent")?)?;
     lists(stage, record, &mut client)
+}
+
+/// What it costs to let the agent in once more, which tells what is unread.
+fn connects(stage: &Stage<'_>, record: &mut Record, engine: &mut Engine) -> Outcome<()> {
+    let cpu = Cpu::now(stage.running, stage.cluster);
+    engine.open((0..CONNECTS).map(|_| plan("agent", None)).collect::<Outcome<_>>()?, 1)?;
+    settle(engine)?;
+    let mut used = Record::new("", "", 0);
+    Cpu::now(stage.running, stage.cluster).note_since(cpu, CONNECTS as f64, &mut used);
+    let cpu_us = ["server_cpu_us", "database_cpu_us"].iter().filter_map(|name| used.figures.get(*name)).sum();
+    record.note("connect_cpu_us", cpu_us);
+    Ok(())
 }
 
 /// From the start of the process until it says that it is ready.
