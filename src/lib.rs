@@ -26,10 +26,11 @@
 //! 2. `vocabulary::native` decodes a [`protocol::Command`].
 //! 3. [`actor::session`] knows who is calling, keeps their order, and begins it at the front door.
 //! 4. [`chat`] checks the user's limits and puts it into its room's mailbox, by the [`actor::directory`]. REST enters here.
-//! 5. [`actor::room`] knows whether they may, and hands the message to the writer.
+//! 5. [`actor::room`], on the thread of one of the HTTP server's workers, knows whether they may, and hands the message to its thread's
+//!    [`actor::courier`], who carries it to the writer with what else the thread's rooms have to write.
 //! 6. [`actor::persistence`] commits it with whatever else has gathered: from here on it is said.
-//! 7. The room answers the sender and tells everyone, in the order of `seq`, by one `Fanout` encoded once a vocabulary.
-//! 8. Each session writes it to its bounded [`actor::outbox`], and its pump to the socket.
+//! 7. The room tells everyone, in the order of `seq`, by one `Fanout` encoded once a vocabulary, and answers the sender; a busy room in parts.
+//! 8. Each session writes it to its bounded [`actor::outbox`], from where `transport::websocket`'s writer takes it to the socket.
 //!
 //! Nothing goes round it.
 

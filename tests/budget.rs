@@ -82,7 +82,7 @@ fn a_message_and_a_delivery_stay_within_their_budgets() {
                 "a {one}: {} instructions, {:.2} allocations of {} bytes",
                 found.instructions, found.allocations, found.bytes
             );
-            // Optimized code is measured for docs/performance.md, and has no budget.
+            // Optimized code is looked at for docs/performance-notes.md, and has no budget.
             let over = if cfg!(debug_assertions) { over(found, *most) } else { Vec::new() };
             (!over.is_empty()).then(|| complaint(one, &over, &profile))
         })
