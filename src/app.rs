@@ -9,6 +9,7 @@ mod threads;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ::socketio::SocketIo;
@@ -65,6 +66,8 @@ const FAREWELL_AFTER_ANSWER: Duration = Duration::from_secs(1);
 const SETTLE_WITHIN: Duration = Duration::from_millis(750);
 /// How long sockets may take to close when they have been sent off: a little longer than a pump waits for its peer.
 const FAREWELL_WITHIN: Duration = Duration::from_millis(2_500);
+/// How long requests that are under way when everyone has gone may take.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
 /// How often going down looks whether all is out.
 const DRAIN_STEP: Duration = Duration::from_millis(20);
 /// After going down, clients come back spread over so long.
@@ -182,6 +185,12 @@ impl Application {
         tidying.abort();
         summing.abort();
         send_off(&shared, &sockets, shutdown_timeout).await;
+        // A worker that has no request ends with the rooms on it, which others may wait for.
+        handle.pause().await;
+        let began = Instant::now();
+        while shared.writing.load(Ordering::Acquire) > 0 && began.elapsed() < ANSWERED_WITHIN {
+            sleep(DRAIN_STEP).await;
+        }
         settle(&settling.noted).await;
         handle.stop(true).await;
         for last in &settling.last {
@@ -321,6 +330,7 @@ fn share(
         patience: Patience { slow_reader: settings.slow_reader, anonymous: limits.auth_timeout },
         session_buffer_bytes: limits.session_buffer_bytes,
         development,
+        writing: Arc::default(),
     }
 }
 

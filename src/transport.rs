@@ -13,6 +13,7 @@ pub mod websocket;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use secrecy::SecretString;
 
@@ -42,6 +43,8 @@ pub struct Shared {
     pub session_buffer_bytes: usize,
     /// Development hands out tokens and shows the demo.
     pub development: bool,
+    /// Requests under way that may write.
+    pub writing: Arc<AtomicUsize>,
 }
 
 impl Shared {

@@ -120,7 +120,9 @@ impl Outbox {
     /// The pump's side: ready when it may read, else registers to be woken.
     pub fn poll_reading(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.reader.register(cx.waker());
-        let enough = self.enough.load(Ordering::Acquire) || self.flooded.load(Ordering::Acquire);
+        // Once the last frame waits, the peer's answer to it is.
+        let open = !self.closed.load(Ordering::Acquire);
+        let enough = open && (self.enough.load(Ordering::Acquire) || self.flooded.load(Ordering::Acquire));
         if enough { Poll::Pending } else { Poll::Ready(()) }
     }
 
@@ -162,7 +164,7 @@ impl Outbox {
             match kind {
                 Kind::Event => queue.event_bytes -= bytes,
                 Kind::Reply => queue.reply_bytes -= bytes,
-                Kind::Control => {}
+                Kind::Control => queue.pongs -= usize::from(matches!(frame, Outgoing::Pong(_))),
             }
             if write(frame) {
                 break;
@@ -170,15 +172,14 @@ impl Outbox {
         }
         if queue.frames.is_empty() {
             queue.waiting_since = None;
-            queue.pongs = 0;
             if queue.frames.capacity() > KEPT_MAX {
                 queue.frames = VecDeque::new();
             }
-            if self.flooded.swap(false, Ordering::AcqRel) {
-                self.reader.wake();
-            }
         } else {
             queue.waiting_since = Some(Instant::now());
+        }
+        if queue.pongs < PONGS_ENOUGH && self.flooded.swap(false, Ordering::AcqRel) {
+            self.reader.wake();
         }
         Poll::Ready(())
     }
@@ -186,6 +187,9 @@ impl Outbox {
     /// Answers a heartbeat. While many answers wait, the pump reads nothing more.
     pub fn pong(&self, payload: Bytes) {
         let mut queue = self.lock();
+        if queue.closed {
+            return;
+        }
         queue.pongs += 1;
         if queue.pongs >= PONGS_ENOUGH {
             self.flooded.store(true, Ordering::Release);

@@ -28,7 +28,7 @@ pub const BATCH_MAX: usize = 500;
 /// Jobs that may wait for the transaction under way; more are refused as `unavailable`.
 pub const QUEUE_MAX: usize = 16_384;
 /// Deliveries of couriers that may wait for the writer to look.
-const MAILBOX: usize = 1_024;
+const MAILBOX: usize = 64;
 /// Bytes of message text that may wait for the transaction under way.
 pub const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -272,14 +272,19 @@ impl Batch {
 
     /// Tells each room once what came of all its jobs, and each thread at once what came of all its rooms'.
     fn tell(self, appended: Vec<Result<Appended, ChatError>>, moved: Vec<Result<Cursor, ChatError>>) {
-        let mut rooms: HashMap<ConversationId, ForRoom> = HashMap::new();
+        // By the room, not its conversation alone: one may have fallen and another taken its place in between.
+        let mut rooms: HashMap<(ConversationId, usize), ForRoom> = HashMap::new();
         let in_order = self.appends.iter().zip(self.append_tickets).zip(appended);
         for ((append, (ticket, room, from)), outcome) in in_order {
-            let told = rooms.entry(append.conversation).or_insert_with(|| (room, from, Committed::default()));
+            let told = rooms
+                .entry((append.conversation, Arc::as_ptr(&room).addr()))
+                .or_insert_with(|| (room, from, Committed::default()));
             told.2.appended.push((ticket, outcome));
         }
         for ((cursor, (ticket, room, from)), outcome) in self.moves.iter().zip(self.move_tickets).zip(moved) {
-            let told = rooms.entry(cursor.conversation).or_insert_with(|| (room, from, Committed::default()));
+            let told = rooms
+                .entry((cursor.conversation, Arc::as_ptr(&room).addr()))
+                .or_insert_with(|| (room, from, Committed::default()));
             told.2.moved.push((ticket, outcome));
         }
         // As many as there are threads.

@@ -55,7 +55,7 @@ pub struct Services {
     pub directory: Arc<Directory>,
     /// Where rooms are loaded from.
     pub reader: Addr<Reader>,
-    /// Where messages and cursors are written.
+    /// Who takes what is to be written: the thread's courier.
     pub writer: Recipient<Job>,
 }
 
@@ -449,6 +449,8 @@ impl Handler<Reseat> for Room {
     type Result = ();
 
     fn handle(&mut self, Reseat { removed, done }: Reseat, ctx: &mut Self::Context) {
+        // What was said before is told to those who were there, and waits for no reading.
+        self.tell_waiting(ctx);
         // Whoever was removed hears that they are out, and nothing after it, whatever comes of the loading.
         if let Ok(hall) = self.arrived()
             && let Some(user) = &removed

@@ -4,7 +4,7 @@
 //! What lives here: the handlers and the session's life; catching up from the database is in `session/catch_up.rs`, unread counts in
 //! `session/unread.rs`. What must not: sockets (the transport's pump has them), vocabularies by name, the database.
 //!
-//! A pump stands still while its peer reads nothing, so heartbeats, deadlines and bounds are all here.
+//! Heartbeats, deadlines and bounds are all here, whatever the transport.
 
 mod catch_up;
 mod joins;

@@ -12,6 +12,8 @@ pub mod provisioning;
 pub mod shop;
 
 use std::future::{Ready, ready};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
@@ -168,6 +170,21 @@ pub fn openapi() -> OpenApi {
 pub async fn nothing_here() -> Result<HttpResponse, Problem> {
     Err(ChatError::NotFound("route").into())
 }
+/// A request that may write, for as long as it is under way: going down waits for it.
+struct UnderWay(Arc<AtomicUsize>);
+
+impl UnderWay {
+    fn begin(all: &Arc<AtomicUsize>) -> Self {
+        all.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(all))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
 
 /// What holds for every request: HEAD is answered as GET without the body, foreign origins write nothing, each has an id that the answer and the log carry, each is timed.
 ///
@@ -185,9 +202,9 @@ pub async fn attend(
     if *request.method() == Method::HEAD && !request.headers().contains_key(UPGRADE) {
         request.head_mut().method = Method::GET;
     }
-    let foreign = request
-        .app_data::<web::Data<Shared>>()
-        .is_some_and(|shared| shared.origins.judge(request.headers()) == Verdict::Foreign);
+    let shared = request.app_data::<web::Data<Shared>>();
+    let foreign = shared.is_some_and(|shared| shared.origins.judge(request.headers()) == Verdict::Foreign);
+    let _under_way = shared.filter(|_| writes).map(|shared| UnderWay::begin(&shared.writing));
     let response = if writes && foreign {
         let problem = Problem::from(ChatError::forbidden("this origin may not write"));
         request.error_response(problem).map_into_right_body()

@@ -75,11 +75,21 @@ pub async fn connect(
     let pump = Pump::new(Box::new(open), Arc::clone(&outbox), codec, Rc::clone(&tally));
     let guarded = Guard::new(payload, Arc::clone(&outbox), tally, first_max);
     let pumping = WebsocketContext::with_codec(pump, guarded, Codec::new().max_size(MESSAGE_MAX));
-    let over = Arc::clone(&outbox);
+    let over = Over(Arc::clone(&outbox));
     rt::spawn(async move {
+        // Also where it panics.
+        let _over = over;
         // It writes nothing: the writer does.
         pumping.for_each(|_| ready(())).await;
-        over.end();
     });
     Ok(answer.message_body(Writer::new(outbox, passage)).map_err(|_| ChatError::Internal)?.map_into_boxed_body())
+}
+
+/// Tells the writer, dropped, that the pump has ended.
+struct Over(Arc<Outbox>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.end();
+    }
 }

@@ -3,7 +3,7 @@
 //! What lives here: seats (participants with their cursors) and members (sessions that joined), and delivering to them.
 //! What must not: actors' lifecycles, the database.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -201,9 +201,12 @@ impl Hall {
 
     /// Takes a participant out, with all their sessions.
     pub(super) fn unseat(&mut self, user: &UserId) {
+        let before = (self.places.len(), self.members.len());
         self.places.retain(|place| place.seat.person.id != *user);
         self.members.retain(|member| member.user != *user);
-        self.number();
+        if before != (self.places.len(), self.members.len()) {
+            self.number();
+        }
     }
 
     /// Whether one of a user's sessions has joined.
@@ -216,7 +219,9 @@ impl Hall {
 
     /// Users who have joined and have no seat (any more).
     pub(super) fn unseated(&self) -> Vec<UserId> {
-        self.members.iter().filter(|member| member.place.is_none()).map(|member| member.user.clone()).collect()
+        let unseated = self.members.iter().filter(|member| member.place.is_none());
+        let users: HashSet<UserId> = unseated.map(|member| member.user.clone()).collect();
+        users.into_iter().collect()
     }
 
     /// Somebody's name or role changed.

@@ -99,6 +99,8 @@ impl Room {
     /// Tells all that the database holds after what was told, then goes on with `then`, which learns whether it could be read.
     /// Nothing else is handled meanwhile.
     fn make_up(&mut self, ctx: &mut Context<Self>, then: impl FnOnce(&mut Self, &mut Context<Self>, bool) + 'static) {
+        // It waits for no reading.
+        self.tell_waiting(ctx);
         let State::Open(hall) = &self.state else { return then(self, ctx, true) };
         let (reader, conversation, told) = (self.services.reader.clone(), self.conversation, hall.last_seq);
         let reading = async move {

@@ -27,8 +27,9 @@ use crate::vocabulary::Fanout;
 
 /// From so many listeners on what is to be told gathers.
 pub(super) const GATHER_FROM: usize = 16;
-/// Messages that gather at most.
-pub(super) const GATHER_MAX: usize = 500;
+/// Messages, and bytes of them, from which on they wait no longer: a part must fit well into what may wait for a listener who reads.
+const GATHER_MAX: usize = 500;
+const GATHER_BYTES_MAX: usize = 48 * 1024;
 /// A turn that something waits behind is followed by a pause of this part of its time...
 const PAUSE_SHARE: u32 = 4;
 /// ... if that is as long as a timer can tell...
@@ -46,6 +47,17 @@ pub(super) struct Telling {
     under_way: bool,
     events: Vec<Fanout>,
     answers: Vec<Answer>,
+    /// What its events come to, about.
+    bytes: usize,
+}
+
+/// About how many bytes an event takes in a listener's outbox.
+fn weight(fanout: &Fanout) -> usize {
+    const FRAME: usize = 300;
+    match &fanout.event {
+        Event::Message(message) => message.body.len() + FRAME,
+        _ => FRAME,
+    }
 }
 
 impl Telling {
@@ -72,6 +84,7 @@ impl Room {
     /// Tells what waits, and answers who sent it.
     pub(super) fn tell_waiting(&mut self, ctx: &mut Context<Self>) {
         let (events, answers) = (std::mem::take(&mut self.telling.events), std::mem::take(&mut self.telling.answers));
+        self.telling.bytes = 0;
         // The others first: whatever the sender does on its answer, in this conversation or another, is heard after this.
         if !events.is_empty() {
             self.tell_now(ctx, events, Audience::Everyone);
@@ -83,13 +96,18 @@ impl Room {
 
     /// Tells messages and answers who sent them: now, or together with what else comes until the sessions have had their turn.
     fn tell_soon(&mut self, ctx: &mut Context<Self>, events: Vec<Fanout>, answers: Vec<Answer>) {
+        if answers.is_empty() {
+            return;
+        }
+        self.telling.bytes += events.iter().map(weight).sum::<usize>();
         if self.telling.answers.is_empty() {
             (self.telling.events, self.telling.answers) = (events, answers);
         } else {
             self.telling.events.extend(events);
             self.telling.answers.extend(answers);
         }
-        if self.telling.under_way && self.telling.answers.len() < GATHER_MAX {
+        let few = self.telling.answers.len() < GATHER_MAX && self.telling.bytes < GATHER_BYTES_MAX;
+        if self.telling.under_way && few {
             return;
         }
         self.tell_waiting(ctx);
@@ -98,7 +116,8 @@ impl Room {
         }
     }
 
-    /// Lets the sessions hear, and then their connections write, before more is told.
+    /// Lets the sessions hear, and then their connections write, before more is told. About: whatever else comes to the room may end the turn
+    /// early, and then less gathers.
     fn wait_a_turn(&mut self, ctx: &mut Context<Self>) {
         if std::mem::replace(&mut self.telling.under_way, true) {
             return;
@@ -201,8 +220,10 @@ impl Room {
     }
 
     fn moved(&mut self, ctx: &mut Context<Self>, pending: Pending, outcome: Result<Cursor, ChatError>) {
-        // What was counted before this moves is told as it was counted.
-        self.tell_waiting(ctx);
+        if matches!(pending.what, What::Read) {
+            // What was counted before this moves is told as it was counted.
+            self.tell_waiting(ctx);
+        }
         let Pending { reply, origin, person, what } = pending;
         let cursor = match outcome {
             Ok(cursor) => cursor,

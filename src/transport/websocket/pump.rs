@@ -36,7 +36,7 @@ pub(super) struct Pump {
     tally: Rc<Tally>,
     /// A message in fragments: what came so far, and of how many.
     fragments: Option<(BytesMut, usize)>,
-    /// The Close frame is written; what still comes is not looked at.
+    /// The Close frame is on its way; what still comes is not looked at.
     closing: bool,
 }
 
@@ -59,7 +59,8 @@ impl Pump {
             Ok(()) => {}
             // The session has much to do: nothing more is read from the peer until it has taken this.
             Err(SendError::Full(heard)) => ctx.wait(session.send(heard).into_actor(self).map(|_, _, _| ())),
-            Err(SendError::Closed(_)) => {}
+            // It has ended without a word.
+            Err(SendError::Closed(_)) => self.end(ctx, CloseCode::Error, "the session has ended"),
         }
     }
 
